@@ -1,0 +1,37 @@
+# Each target works first in a fresh clone: it makes what it needs.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SHARED_DATA := $(abspath ../shared/data)
+export SAMPHIRE_DATA ?= $(if $(wildcard $(SHARED_DATA)),$(SHARED_DATA))
+
+.PHONY: help install demo test check format clean
+
+help: ## what each target does
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
+
+install: $(VENV)/.installed ## make .venv with all that demo, tests and checks need
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+demo: install ## one click on a photo: the three-level answer in one picture
+	$(BIN)/samphire demo --output samphire-demo.png --force
+
+test: install ## every test, real weights included (and ../shared/data where it exists)
+	$(BIN)/python -m pytest -m 'weights or not weights'
+
+check: install ## format, lint, types, the direction of imports
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: install ## let ruff format and fix
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean: ## remove what make made (the weights cache stays)
+	rm -rf $(VENV) samphire-demo.png .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

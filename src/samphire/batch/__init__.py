@@ -1,0 +1,1 @@
+"""Runs over many files: what is done, what is left, and a record that survives a power cut."""

@@ -1,0 +1,186 @@
+"""A run over many files on this machine: one after the other, resumable, no file stops the rest.
+
+Every folder run of every command goes through :func:`run`. What a file becomes is the caller's
+function. A run that was killed at any moment is started again with the same command: what is done
+and unchanged is skipped, what was being written is written again.
+"""
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from samphire import atomic
+from samphire.batch.journal import Entry, Journal, content_id, open_journal
+from samphire.errors import OutputExistsError, SamphireError
+
+
+@dataclass(frozen=True)
+class Task:
+    """One input.
+
+    Attributes:
+        name: unique in the run: the path below the folder that was given.
+        source: the file.
+    """
+
+    name: str
+    source: Path
+
+
+@dataclass(frozen=True)
+class Product:
+    """What an input became, not yet on the disk.
+
+    Attributes:
+        outputs: the files that ``write`` will make.
+        write: makes them, each whole or not at all.
+        record: what there is to tell about it, for JSON.
+    """
+
+    outputs: tuple[Path, ...]
+    write: Callable[[], None]
+    record: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How it went with one input.
+
+    Attributes:
+        task: the input.
+        status: ``skipped`` where an earlier run had done it.
+        outputs: the files that are there now.
+        record: of the product; empty unless ``done``.
+        error: why it failed, else empty.
+    """
+
+    task: Task
+    status: Literal["done", "skipped", "failed"]
+    outputs: tuple[Path, ...] = ()
+    record: dict[str, Any] = field(default_factory=dict)
+    error: str = ""
+
+
+def find_tasks(inputs: Iterable[Path], suffixes: frozenset[str], exclude: Path) -> list[Task]:
+    """The files to work on: those named, and those below the folders named, sorted.
+
+    Args:
+        inputs: files, taken whatever their names, and folders.
+        suffixes: of the files wanted inside folders, lower case.
+        exclude: a folder that is not searched: the output.
+
+    Returns:
+        Tasks; hidden files and folders are left out. A file that is reached twice is one task.
+    """
+    tasks: dict[Path, Task] = {}
+    for given in inputs:
+        if not given.is_dir():
+            tasks.setdefault(given.resolve(), Task(given.name, given))
+            continue
+        for file in sorted(given.rglob("*")):
+            relative = file.relative_to(given)
+            hidden = any(part.startswith(".") for part in relative.parts)
+            inside_output = exclude.resolve() in file.resolve().parents
+            if file.suffix.lower() in suffixes and not hidden and not inside_output:
+                tasks.setdefault(file.resolve(), Task(relative.as_posix(), file))
+    return _named_apart(list(tasks.values()))
+
+
+def run(
+    tasks: Iterable[Task],
+    produce: Callable[[Task], Product],
+    *,
+    folder: Path,
+    settings: str,
+    force: bool = False,
+) -> Iterator[Outcome]:
+    """Work through the tasks; yields how each went, as it goes.
+
+    Args:
+        tasks: inputs, their names unique.
+        produce: what one becomes; its errors fail that input only.
+        folder: of the outputs and the journal.
+        settings: id of all that outputs depend on besides the input, see ``settings_id``.
+        force: replace outputs of other runs, and do again what is done.
+
+    Raises:
+        OSError: an output cannot be written (a full disk stops the run; nothing is lost).
+        OutputExistsError: another run is writing into the folder.
+    """
+    with open_journal(folder) as journal:
+        for task in tasks:
+            try:
+                entry = Entry(task.name, content_id(task.source), settings, "writing")
+            except OSError as error:
+                reason = f"{task.source} cannot be read: {error.strerror}"
+                yield Outcome(task, "failed", error=reason)
+                continue
+            yield _work(task, entry, produce, journal, folder, force=force)
+
+
+def check_free(product: Product, *, force: bool, owned: frozenset[Path] = frozenset()) -> None:
+    """Refuse to replace files that are there.
+
+    Args:
+        product: with the files it will make.
+        force: they may be replaced.
+        owned: files that may be replaced anyway.
+
+    Raises:
+        OutputExistsError: a file is there.
+    """
+    taken = [str(path) for path in product.outputs if path.exists() and path not in owned]
+    if taken and not force:
+        raise OutputExistsError(
+            f"{', '.join(taken)} is there already: --force replaces it, or choose another --output"
+        )
+
+
+def _work(
+    task: Task,
+    entry: Entry,
+    produce: Callable[[Task], Product],
+    journal: Journal,
+    folder: Path,
+    *,
+    force: bool,
+) -> Outcome:
+    """One input, from the journal's word about it to the next."""
+    known = journal.last(task.name)
+    same = known is not None and (known.content, known.settings) == (entry.content, entry.settings)
+    earlier = tuple(folder / name for name in known.outputs) if known and same else ()
+    finished = same and known is not None and known.outcome == "done"
+    if finished and not force and all(path.exists() for path in earlier):
+        return Outcome(task, "skipped", earlier)
+    for path in earlier:
+        atomic.remove_leftovers(path)
+    try:
+        product = produce(task)
+        names = tuple(path.relative_to(folder).as_posix() for path in product.outputs)
+        check_free(product, force=force, owned=frozenset(earlier))
+    except SamphireError as error:
+        kept = known.outputs if known and same else ()
+        journal.append(replace(entry, outcome="failed", outputs=kept, error=str(error)))
+        return Outcome(task, "failed", error=str(error))
+    journal.append(replace(entry, outputs=names))
+    product.write()
+    journal.append(replace(entry, outcome="done", outputs=names))
+    return Outcome(task, "done", product.outputs, product.record)
+
+
+def _named_apart(tasks: list[Task]) -> list[Task]:
+    """The same tasks; those whose names are equal are named from their common folder down."""
+    names = Counter(task.name for task in tasks)
+    twins = [task for task in tasks if names[task.name] > 1]
+    if not twins:
+        return tasks
+    root = os.path.commonpath([task.source.resolve().parent for task in twins])
+    return [
+        replace(task, name=task.source.resolve().relative_to(root).as_posix())
+        if names[task.name] > 1
+        else task
+        for task in tasks
+    ]

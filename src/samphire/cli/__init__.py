@@ -1,0 +1,1 @@
+"""The command line: talks, parses and calls; every file a command."""

@@ -1,0 +1,60 @@
+"""``samphire``: the commands, and what becomes of errors.
+
+Results go to stdout, talk to stderr. Exit code 0: done; 1: some inputs failed, or something is not
+here; 2: wrong usage; 130: interrupted. Commands import what they need when they run, so
+``samphire --help`` loads neither NumPy nor PyTorch.
+"""
+
+import os
+import sys
+
+import click
+
+from samphire.cli.demo import demo
+from samphire.cli.doctor import doctor
+from samphire.cli.models import models
+from samphire.cli.segment import segment
+from samphire.errors import SamphireError
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="samphire")
+def cli() -> None:
+    r"""Segment anything: click on an image and get the object's mask.
+
+    \b
+    Example:
+      samphire segment photo.jpg --point 520,375
+    """
+
+
+for _command in (segment, models, doctor, demo):
+    cli.add_command(_command)
+
+
+def main() -> None:
+    """Run the command line; never shows a traceback for a user's mistake."""
+    sys.exit(_run())
+
+
+def _run() -> int:
+    try:
+        code = cli.main(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("samphire: interrupted; finished files stay, the same command goes on", err=True)
+        return 130
+    except BrokenPipeError:
+        # whoever read our stdout has gone; Python would complain again when it flushes at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except (SamphireError, OSError) as error:
+        click.echo(f"samphire: {error}", err=True)
+        return 1
+    return code if isinstance(code, int) else 0
+
+
+if __name__ == "__main__":
+    main()

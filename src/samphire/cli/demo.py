@@ -1,0 +1,74 @@
+"""``samphire demo``: one click on a photo, the three-level answer in one picture."""
+
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from samphire.cli.parsing import device_option, force_option, model_option, offline_option
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from samphire.engines.base import Engine
+
+# The photo and the click of segment-anything's own example: a truck's rear window.
+PHOTO, CLICK = "truck.jpg", (500, 375)
+
+
+@click.command()
+@click.option(
+    "--output", default="samphire-demo.png", show_default=True, help="The picture to write."
+)
+@model_option
+@device_option
+@force_option
+@offline_option
+def demo(output: str, model: str, device: str, force: bool, offline: bool) -> None:
+    r"""Click on a truck, look at the answers.
+
+    \b
+    Example:
+      samphire demo --output truck-demo.png
+
+    A single click is ambiguous: the window, the cab, or the whole truck? The model answers with
+    three masks and a guess how good each is. Fetches the default model if it is not here (37 MB).
+    """
+    from samphire import atomic
+    from samphire.engines.load import load
+    from samphire.errors import OutputExistsError
+    from samphire.images.draw import encode_png
+
+    path = Path(output)
+    if path.exists() and not force:
+        raise OutputExistsError(f"{path} is there already: --force replaces it, or choose another")
+    engine = load(model, device=device, offline=offline)
+    atomic.write_bytes(path, encode_png(demo_picture(engine)))
+    click.echo(path.resolve())
+
+
+def demo_photo() -> bytes:
+    """The photo that comes with Samphire (segment-anything's, Apache-2.0)."""
+    return files("samphire.cli").joinpath(PHOTO).read_bytes()
+
+
+def demo_picture(engine: "Engine") -> "Image.Image":
+    """The photo with the click, and the three answers, in one picture."""
+    import numpy as np
+
+    from samphire.images.draw import draw, side_by_side
+    from samphire.predict.embed import embed
+    from samphire.predict.prompted import segment_prompts
+    from samphire.prompts import Prompts
+
+    photo = demo_photo()
+    prompts = Prompts.of(points=[CLICK])
+    masks = segment_prompts(engine, embed(engine, photo), prompts, multimask=True)
+    by_size = masks[np.argsort(masks.area)]
+    pictures = [draw(photo, masks[:0], prompts)]
+    captions = ["one click ..."]
+    for number, answer in enumerate(by_size, start=1):
+        pictures.append(draw(photo, answer, prompts))
+        captions.append(f"answer {number}: predicted IoU {answer.predicted_iou[0]:.2f}")
+    return side_by_side(pictures, captions)

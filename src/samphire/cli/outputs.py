@@ -1,0 +1,67 @@
+"""Where results go: the names of output files, for one image and for many."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from samphire.batch.local import Task
+
+STREAM = "-"
+
+
+@dataclass(frozen=True)
+class Target:
+    """The output files of one image.
+
+    Attributes:
+        stem: folder and name, without a suffix.
+        exact: the one file of masks, where the user named it.
+    """
+
+    stem: Path
+    exact: Path | None = None
+
+    def masks(self, suffix: str) -> Path:
+        """The file of masks of a format.
+
+        >>> Target(Path("out/photo")).masks(".json").name
+        'photo.mask.json'
+        """
+        return self.exact or self.stem.with_name(f"{self.stem.name}.mask{suffix}")
+
+    @property
+    def overlay(self) -> Path:
+        """The picture with the masks drawn on it."""
+        return self.stem.with_name(f"{self.stem.name}.overlay.png")
+
+
+def names_one_file(output: str) -> bool:
+    """Whether ``--output`` names a file (or stdout) and not a folder.
+
+    >>> names_one_file("mask.png"), names_one_file("masks/"), names_one_file("-")
+    (True, False, True)
+    """
+    folder = output.endswith("/") or Path(output).is_dir()
+    return output == STREAM or bool(Path(output).suffix and not folder)
+
+
+def single_target(output: str | None, task: "Task") -> Target:
+    """Where the masks of a single image go; by default into the current folder."""
+    if output is not None and names_one_file(output):
+        return Target(stem=Path(output).with_suffix(""), exact=Path(output))
+    return Target(Path(output or ".") / task.source.stem)
+
+
+def folder_targets(tasks: Iterable["Task"], folder: Path) -> dict[str, Target]:
+    """Where the masks of each task go, by its name; folders inside folders are kept.
+
+    Images whose names differ only in the suffix keep it, so that none hides the other.
+    """
+    stems = {task.name: folder / Path(task.name).with_suffix("") for task in tasks}
+    counts = Counter(stems.values())
+    return {
+        name: Target(stem if counts[stem] == 1 else folder / name) for name, stem in stems.items()
+    }

@@ -1,0 +1,69 @@
+"""``samphire.load``: from a name or a file to an engine that answers."""
+
+import logging
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from samphire.errors import MissingExtraError
+from samphire.weights import catalog, store
+
+if TYPE_CHECKING:
+    from samphire.engines.torch_engine import TorchEngine
+
+logger = logging.getLogger(__name__)
+
+
+def load(
+    model: str | Path = "vit_t",
+    *,
+    device: str = "auto",
+    offline: bool = False,
+    progress: bool = True,
+) -> "TorchEngine":
+    """An engine for a model of the catalogue, or for a file of weights.
+
+    A model of the catalogue is fetched and converted once (``samphire models where`` says where
+    it lies), with its hashes checked; later starts read the converted file.
+
+    Args:
+        model: a name (``samphire models list``) or the path of a weights file.
+        device: ``cpu``, ``cuda``, ``cuda:1``, ``mps``, or ``auto``: CUDA where it is, else CPU.
+        offline: use what is in the cache, or fail; touch no network.
+        progress: show a progress bar while fetching, on a terminal.
+
+    Raises:
+        WeightsError: the model is not known, cannot be had, or the file is not its checkpoint.
+        EngineUnavailableError: the device is not here.
+        MissingExtraError: PyTorch is not installed.
+    """
+    started = time.perf_counter()
+    path = _weights_file(model, offline=offline, progress=progress)
+    try:
+        import torch
+    except ImportError as error:
+        raise MissingExtraError(
+            "PyTorch is not installed: pip install 'samphire[torch]'"
+        ) from error
+    from samphire.engines.torch_engine import TorchEngine
+    from samphire.weights.load import load_module
+
+    loaded = load_module(path)
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    engine = TorchEngine(
+        loaded.module,
+        model=loaded.variant,
+        preprocessing=loaded.preprocessing,
+        device=device,
+        identity=loaded.identity,
+    )
+    logger.info("loaded %s in %.2f s", engine.info, time.perf_counter() - started)
+    return engine
+
+
+def _weights_file(model: str | Path, *, offline: bool, progress: bool) -> Path:
+    """The file of a name or path; a name of the catalogue wins over a file of that name."""
+    if str(model) not in catalog.CATALOG and Path(model).is_file():
+        return Path(model)
+    return store.fetch(catalog.entry(str(model)), offline=offline, progress=progress)

@@ -1,0 +1,172 @@
+"""The published model in PyTorch, plain: what every other engine is measured against.
+
+Not for loading weights (``load.py``) and not for training: the arithmetic runs in inference mode.
+"""
+
+import threading
+from collections import OrderedDict
+from functools import cached_property
+
+import numpy as np
+import torch
+
+from samphire.arrays import FloatArray, IntArray
+from samphire.embedding import EngineInfo, ImageEmbedding, LowRes
+from samphire.errors import EngineUnavailableError, NonFiniteError, check_shape
+from samphire.model.sam import Sam
+from samphire.prompts import InputPrompts
+from samphire.weights.identity import base_id, encoder_id
+
+# Sessions kept: a 1024-pixel picture's features take 4 MB, so this is some 60 pictures.
+SESSION_BYTES = 256 * 2**20
+
+
+class TorchEngine:
+    """A :class:`~samphire.model.sam.Sam` as an Engine.
+
+    Args:
+        module: moved to the device and put into eval mode (TinyViT's batch norms need it).
+        model: name of the variant, for messages.
+        preprocessing: id of the record the model was trained with.
+        device: as torch names it.
+        identity: ``(encoder_id, base_id)`` where they are known; else computed on first use.
+    """
+
+    def __init__(
+        self,
+        module: Sam,
+        *,
+        model: str = "a bare module",
+        preprocessing: str = "sam-1024",
+        device: str = "cpu",
+        identity: tuple[str, str] | None = None,
+    ) -> None:
+        self.device = _device(device)
+        self.module = module.to(self.device).eval()
+        self._model = model
+        self._preprocessing = preprocessing
+        self._identity = identity
+        self._sessions: OrderedDict[int, TorchSession] = OrderedDict()
+        self._lock = threading.Lock()
+
+    @cached_property
+    def info(self) -> EngineInfo:
+        """What it is; the first call on a bare module hashes its weights."""
+        encoder, base = self._identity or _identity(self.module)
+        return EngineInfo(
+            model=self._model,
+            preprocessing=self._preprocessing,
+            encoder_id=encoder,
+            base_id=base,
+            runtime="torch",
+            path="plain",
+            device=str(self.device),
+            dtype="float32",
+        )
+
+    def encode(self, pixels: FloatArray) -> FloatArray:
+        """Image embeddings (B, 256, G, G) float32 of pixels (B, 3, S, S) float32, normalised."""
+        check_shape(pixels, ("B", 3, "S", "S"), "pixels")
+        with torch.inference_mode():
+            features = self.module.encode(self._tensor(pixels))
+        return _finite(features, "the image embedding")
+
+    def session(self, embedding: ImageEmbedding) -> "TorchSession":
+        """The session of an embedding, from the most recently used ones where it is there."""
+        embedding.check_made_for(self.info)
+        # A session holds its embedding, so an id in this table cannot be given to another one.
+        with self._lock:
+            session = self._sessions.get(id(embedding))
+            if session is None:
+                features = self._tensor(embedding.features)
+                session = self._sessions[id(embedding)] = TorchSession(
+                    self.module, embedding, features
+                )
+            self._sessions.move_to_end(id(embedding))
+            while sum(kept.nbytes for kept in self._sessions.values()) > SESSION_BYTES:
+                self._sessions.popitem(last=False)
+        return session
+
+    def _tensor(self, array: FloatArray) -> torch.Tensor:
+        # torch warns about read-only arrays, and a session must not share memory with a caller's
+        return torch.tensor(array, dtype=torch.float32, device=self.device)
+
+
+class TorchSession:
+    """One embedded picture on the device; see :class:`samphire.engines.base.Session`."""
+
+    def __init__(self, module: Sam, embedding: ImageEmbedding, features: torch.Tensor) -> None:
+        self._module = module
+        self._embedding = embedding
+        self._features = features
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of the features on the device."""
+        return self._features.nbytes
+
+    def decode(
+        self,
+        prompts: InputPrompts,
+        *,
+        multimask: bool,
+        min_predicted_iou: float | None = None,
+    ) -> LowRes:
+        """Low-resolution logits; see :meth:`samphire.engines.base.Session.decode`."""
+        points = None
+        if prompts.points.shape[1]:
+            points = (self._tensor(prompts.points), self._tensor(prompts.labels))
+        with torch.inference_mode():
+            logits, predicted_iou = self._module.decode(
+                self._features,
+                points,
+                None if prompts.boxes is None else self._tensor(prompts.boxes),
+                None if prompts.masks is None else self._tensor(prompts.masks),
+                multimask,
+            )
+        scores = _finite(predicted_iou, "the predicted IoU")
+        chosen = np.ones(scores.shape, np.bool_)
+        if min_predicted_iou is not None:
+            chosen = scores > min_predicted_iou
+        rows = _finite(logits[torch.from_numpy(chosen).to(logits.device)], "the mask logits")
+        return LowRes(logits=rows, kept=np.argwhere(chosen), predicted_iou=scores)
+
+    def _tensor(self, array: FloatArray | IntArray) -> torch.Tensor:
+        return torch.tensor(array, device=self._features.device)
+
+
+def _device(name: str) -> torch.device:
+    """The device, if it is here.
+
+    Raises:
+        EngineUnavailableError: there is no such device.
+    """
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise EngineUnavailableError(
+            f"device {name!r} cannot be used here: {str(error).splitlines()[0]} "
+            "(samphire doctor lists the devices)"
+        ) from error
+    return device
+
+
+def _identity(module: Sam) -> tuple[str, str]:
+    tensors = {name: value.cpu().numpy() for name, value in module.state_dict().items()}
+    return encoder_id(tensors), base_id(tensors)
+
+
+def _finite(tensor: torch.Tensor, what: str) -> FloatArray:
+    """The tensor as float32 NumPy.
+
+    Raises:
+        NonFiniteError: it holds NaN or infinity.
+    """
+    if not torch.isfinite(tensor).all():
+        raise NonFiniteError(
+            f"{what} holds NaN or infinity: the weights are damaged, or their precision is too "
+            "low for this picture; run samphire models verify"
+        )
+    array: FloatArray = tensor.float().cpu().numpy()
+    return array

@@ -1,0 +1,55 @@
+"""One PNG a mask: 255 on the object, 0 elsewhere, the size of the picture.
+
+One mask is written to ``NAME.png``, N of them to ``NAME_0.png`` to ``NAME_<N-1>.png``. Scores and
+prompts are not kept: JSON keeps them. Encoded by OpenCV.
+"""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from samphire import atomic
+from samphire.errors import FileFormatError
+from samphire.masks import Masks
+
+MAX_PIXELS = 1 << 30
+
+
+def paths(path: Path, count: int) -> list[Path]:
+    """The files that so many masks are written to.
+
+    >>> [made.name for made in paths(Path("dog.png"), 2)]
+    ['dog_0.png', 'dog_1.png']
+    """
+    if count == 1:
+        return [path]
+    return [path.with_name(f"{path.stem}_{index}{path.suffix}") for index in range(count)]
+
+
+def write(masks: Masks, path: Path) -> None:
+    """Write each mask to its file."""
+    for mask, file in zip(masks, paths(path, len(masks)), strict=True):
+        atomic.write_bytes(file, encode(mask))
+
+
+def encode(mask: Masks) -> bytes:
+    """The PNG of one mask."""
+    _, data = cv2.imencode(".png", mask.to_array()[0].astype(np.uint8) * 255)
+    return data.tobytes()
+
+
+def read(path: Path) -> Masks:
+    """One mask: whatever is not black is on.
+
+    Raises:
+        FileFormatError: the file is not a grey PNG of a sensible size.
+    """
+    data = path.read_bytes()
+    width, height = int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")
+    if not data.startswith(b"\x89PNG\r\n\x1a\n") or not 0 < width * height <= MAX_PIXELS:
+        raise FileFormatError(f"{path} is not a PNG of at most {MAX_PIXELS} pixels")
+    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    if pixels is None or pixels.ndim != 2:
+        raise FileFormatError(f"{path} is not a mask: expected a grey PNG, 0 for background")
+    return Masks.from_arrays(pixels[None])

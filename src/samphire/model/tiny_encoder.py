@@ -1,0 +1,142 @@
+"""TinyViT, MobileSAM's image encoder: one stage of convolutions, three of windowed attention.
+
+    pixels (B, 3, 1024, 1024) -> 256 x 256 cells -> 128 -> 64 -> 64 -> neck -> (B, 256, 64, 64)
+
+Not for its blocks (``tiny_convolutions.py``, ``tiny_attention.py``). State-dict keys equal the
+published checkpoint's, the unused classifier's included. Source: MobileSAM
+``modeling/tiny_vit_sam.py``; Wu et al. 2022 (TinyViT), section 3.2 and table 1.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+from torch.utils.checkpoint import checkpoint
+
+from samphire.errors import check_shape
+from samphire.model.layer_norm import LayerNorm2d
+from samphire.model.tiny_attention import TinyViTBlock
+from samphire.model.tiny_convolutions import MBConv, PatchEmbed, PatchMerging
+
+OUT_CHANNELS = 256
+
+
+class Stage(nn.Module):
+    """Blocks on one grid, then the way to the next; ``ConvLayer``, ``BasicLayer`` of the original.
+
+    Args:
+        blocks: in order.
+        downsample: to the next stage's grid and width, or None after the last.
+        use_checkpoint: in training, recompute each block in the backward pass to save memory.
+    """
+
+    def __init__(
+        self, blocks: Sequence[nn.Module], downsample: nn.Module | None, *, use_checkpoint: bool
+    ) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(blocks)
+        self.downsample = downsample
+        self.use_checkpoint = use_checkpoint
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Cells of this stage -> tokens (B, N, C) of the next."""
+        for block in self.blocks:
+            if self.use_checkpoint and torch.is_grad_enabled():
+                x = checkpoint(block, x, use_reentrant=False)
+            else:
+                x = block(x)
+        return x if self.downsample is None else self.downsample(x)
+
+
+class TinyViT(nn.Module):
+    """The encoder; ``img_size`` is the side of the square it takes, a multiple of 16.
+
+    Args:
+        img_size: side of the input, pixels.
+        in_chans: channels of the input.
+        num_classes: of the unused classifier, kept for its state-dict keys.
+        embed_dims: channels of each stage.
+        depths: blocks of each stage.
+        num_heads: of attention, each stage; the first stage has none.
+        window_sizes: side of a window, each stage; the first stage has none.
+        mlp_ratio: hidden channels of an MLP by its channels.
+        drop_rate: dropout in the MLPs.
+        drop_path_rate: of the last block; rises linearly from 0 at the first.
+        use_checkpoint: see :class:`Stage`.
+        mbconv_expand_ratio: hidden channels of the first stage's bottlenecks by its channels.
+        local_conv_size: side of the blocks' convolution.
+        layer_lr_decay: recorded for those who train; nothing here reads it.
+    """
+
+    def __init__(
+        self,
+        img_size: int = 224,
+        in_chans: int = 3,
+        num_classes: int = 1000,
+        embed_dims: Sequence[int] = (96, 192, 384, 768),
+        depths: Sequence[int] = (2, 2, 6, 2),
+        num_heads: Sequence[int] = (3, 6, 12, 24),
+        window_sizes: Sequence[int] = (7, 7, 14, 7),
+        mlp_ratio: float = 4.0,
+        drop_rate: float = 0.0,
+        drop_path_rate: float = 0.1,
+        use_checkpoint: bool = False,
+        mbconv_expand_ratio: float = 4.0,
+        local_conv_size: int = 3,
+        layer_lr_decay: float = 1.0,
+    ) -> None:
+        super().__init__()
+        self.img_size = img_size
+        self.layer_lr_decay = layer_lr_decay
+        self.patch_embed = PatchEmbed(in_chans, embed_dims[0], img_size, nn.GELU)
+        rates = torch.linspace(0, drop_path_rate, sum(depths)).tolist()
+        strides = [2] * (len(depths) - 2) + [1]
+        side = img_size // 4
+        self.layers = nn.ModuleList()
+        for stage, (dim, depth) in enumerate(zip(embed_dims, depths, strict=True)):
+            stage_rates, rates = rates[:depth], rates[depth:]
+            grid = (side, side)
+            blocks: list[nn.Module] = []
+            for rate in stage_rates:
+                if stage == 0:
+                    blocks.append(MBConv(dim, dim, mbconv_expand_ratio, nn.GELU, rate))
+                else:
+                    heads, window = num_heads[stage], window_sizes[stage]
+                    shape = (dim, grid, heads, window, mlp_ratio)
+                    blocks.append(TinyViTBlock(*shape, drop_rate, rate, local_conv_size))
+            merging = None
+            if stage < len(strides):
+                merging = PatchMerging(grid, dim, embed_dims[stage + 1], nn.GELU, strides[stage])
+                side //= strides[stage]
+            self.layers.append(Stage(blocks, merging, use_checkpoint=use_checkpoint))
+        self.grid = side
+        self.norm_head = nn.LayerNorm(embed_dims[-1])
+        self.head = nn.Linear(embed_dims[-1], num_classes)
+        self.apply(_initialise)
+        self.neck = nn.Sequential(
+            nn.Conv2d(embed_dims[-1], OUT_CHANNELS, 1, bias=False),
+            LayerNorm2d(OUT_CHANNELS),
+            nn.Conv2d(OUT_CHANNELS, OUT_CHANNELS, 3, padding=1, bias=False),
+            LayerNorm2d(OUT_CHANNELS),
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Pixels (B, 3, S, S), normalised and padded -> embedding (B, 256, G, G), G = S / 16.
+
+        Raises:
+            ShapeError: the pixels are not ``img_size`` on a side.
+        """
+        check_shape(x, ("B", "C", self.img_size, self.img_size), "the encoder's input")
+        x = self.patch_embed(x)  # (B, C, S / 4, S / 4)
+        for stage in self.layers:
+            x = stage(x)  # (B, N, C)
+        x = x.transpose(1, 2).unflatten(2, (self.grid, self.grid))  # (B, C, G, G)
+        embedding: torch.Tensor = self.neck(x)  # (B, 256, G, G)
+        return embedding
+
+
+def _initialise(module: nn.Module) -> None:
+    """The published initialisation; checkpoints replace it."""
+    if isinstance(module, nn.Linear):
+        nn.init.trunc_normal_(module.weight, std=0.02)
+        nn.init.zeros_(module.bias)

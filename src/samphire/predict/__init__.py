@@ -1,0 +1,1 @@
+"""The verbs: embed, decode, segment. Arrays and an Engine, no file formats."""

@@ -1,0 +1,170 @@
+"""A file from an address to the disk: resumed where it was cut off, and checked before use.
+
+Not for packages (``package.py``). Nothing is parsed here, and a file that is not the expected one
+is not kept.
+"""
+
+import logging
+import re
+from pathlib import Path
+
+import requests
+from tqdm import tqdm
+
+from samphire.errors import FetchError
+from samphire.weights.catalog import UrlSource
+from samphire.weights.checksums import check_file, disguise
+
+logger = logging.getLogger(__name__)
+
+_CONNECT_SECONDS, _READ_SECONDS = 3, 30
+_CHUNK = 1 << 18  # bytes
+_MOST_ATTEMPTS = 5
+_CONNECTION = re.compile(r"^HTTPS?Connection(Pool)?\([^)]*\): ")  # how urllib3's messages begin
+
+
+def part_path(source: UrlSource, folder: Path) -> Path:
+    """Where an unfinished download waits; the hash in its name keeps it from another file's."""
+    return folder / f"{source.file_name}.{source.sha256[:12]}.part"
+
+
+def download(source: UrlSource, folder: Path, *, progress: bool) -> Path:
+    """The verified file, in ``folder`` under its own name.
+
+    A connection that is cut off is taken up again where it ended: in this call as long as each
+    attempt brings something, and else in the next call.
+
+    Args:
+        source: address, size and hash.
+        folder: an existing folder.
+        progress: show a bar on stderr, if that is a terminal.
+
+    Raises:
+        FetchError: the address gives no file, or another one; the reason in one line.
+        OSError: the disk is full, or the folder cannot be written. What was written is removed.
+    """
+    part = part_path(source, folder)
+    with tqdm(
+        total=source.size,
+        unit="B",
+        unit_scale=True,
+        desc=source.file_name,
+        disable=None if progress else True,  # None: silent where stderr is no terminal
+    ) as bar:
+        try:
+            _complete(source, part, bar)
+        except OSError:
+            part.unlink(missing_ok=True)  # a full disk needs its room back
+            raise
+    try:
+        check_file(part, size=source.size, sha256=source.sha256)
+    except FetchError:
+        part.unlink()
+        raise
+    finished = folder / source.file_name
+    part.replace(finished)
+    logger.info("downloaded %s, %d bytes, from %s", source.file_name, source.size, source.url)
+    return finished
+
+
+def _complete(source: UrlSource, part: Path, bar: "tqdm[None]") -> None:
+    """Ask until ``part`` has its full size.
+
+    Raises:
+        FetchError: the source refuses, has another file, or an attempt brought nothing new.
+        OSError: the disk cannot take it.
+    """
+    for _ in range(_MOST_ATTEMPTS):
+        have = _size(part)
+        if have >= source.size:
+            return
+        try:
+            with _ask(source, have) as response:
+                start = _start(response, source, have)
+                if start is None:
+                    part.unlink()
+                    continue
+                _write(response, part, start=start, most=source.size, bar=bar)
+                reason = "the connection ended"
+        except requests.RequestException as error:
+            reason = _reason(error)
+        if _size(part) <= have:
+            raise FetchError(reason + (f" ({have:,} of {source.size:,} bytes are kept)" * bool(have)))
+    if _size(part) < source.size:
+        raise FetchError(
+            f"cut off {_MOST_ATTEMPTS} times: {_size(part):,} of {source.size:,} bytes are kept, "
+            "and the next call goes on from there"
+        )
+
+
+def _ask(source: UrlSource, have: int) -> requests.Response:
+    headers = {"Accept-Encoding": "identity"}  # sizes and ranges are those of the file itself
+    if have:
+        headers["Range"] = f"bytes={have}-"
+    return requests.get(
+        source.url, headers=headers, stream=True, timeout=(_CONNECT_SECONDS, _READ_SECONDS)
+    )
+
+
+def _start(response: requests.Response, source: UrlSource, have: int) -> int | None:
+    """Where the bytes of this answer belong in the file; None to ask again from the beginning.
+
+    Raises:
+        FetchError: the answer is not the file.
+    """
+    if have and response.status_code == requests.codes.requested_range_not_satisfiable:
+        return None
+    if response.status_code not in {requests.codes.ok, requests.codes.partial_content}:
+        raise FetchError(f"HTTP {response.status_code} {response.reason}")
+    if response.headers.get("Content-Type", "").startswith("text/html"):
+        raise FetchError("it sent an HTML page (a login or error page), not the file of weights")
+    if response.status_code == requests.codes.partial_content:
+        unit_and_range, _, total = response.headers.get("Content-Range", "").partition("/")
+        resumes = unit_and_range.startswith(f"bytes {have}-")
+        return have if resumes and total in {str(source.size), "*"} else None
+    length = response.headers.get("Content-Length", "")
+    if length.isdigit() and int(length) != source.size:
+        raise FetchError(
+            f"the file there has {int(length):,} bytes: expected {source.size:,}; it has changed"
+        )
+    return 0
+
+
+def _write(
+    response: requests.Response, part: Path, *, start: int, most: int, bar: "tqdm[None]"
+) -> None:
+    """Copy the answer to the file from ``start`` on, up to the size it may have.
+
+    Raises:
+        FetchError: it is something else, or too long.
+        OSError: of requests, when the connection breaks; of the disk, when it is full.
+    """
+    chunks = response.iter_content(_CHUNK)
+    first = next(chunks, b"")
+    instead = disguise(first) if start == 0 else None
+    if instead:
+        raise FetchError(f"it sent {instead}, not the file of weights")
+    bar.update(start - bar.n)
+    with part.open("ab" if start else "wb") as file:
+        file.write(first)
+        bar.update(len(first))
+        for chunk in chunks:
+            file.write(chunk)
+            bar.update(len(chunk))
+            if file.tell() > most:
+                raise FetchError(f"it sends more than the expected {most:,} bytes")
+
+
+def _reason(error: requests.RequestException) -> str:
+    """What went wrong, in words, without the library's wrapping."""
+    if isinstance(error, requests.ConnectTimeout):
+        return f"no connection within {_CONNECT_SECONDS} s"
+    if isinstance(error, requests.ReadTimeout):
+        return f"no data for {_READ_SECONDS} s"
+    cause: object = error.args[0] if error.args else error
+    cause = getattr(cause, "reason", None) or cause
+    return "no connection: " + _CONNECTION.sub("", str(cause))
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0

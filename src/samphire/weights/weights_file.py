@@ -1,0 +1,97 @@
+"""The one file of weights that Samphire writes: safetensors with notes on what it is.
+
+It carries everything that loading needs (variant, preprocessing, ids), where it comes from, and a
+digest over notes and tensors, so that damage anywhere in it is found without another file.
+``load.py`` reads it into a model.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy.typing as npt
+import safetensors.numpy
+from safetensors import SafetensorError, safe_open
+
+from samphire import atomic
+from samphire.errors import CheckpointError
+from samphire.weights.catalog import Entry, PackageSource, Source
+from samphire.weights.identity import base_id
+
+FORMAT, VERSION = "samphire-weights", "1"
+_DIGEST = "content_sha256"
+
+
+def write_weights(
+    path: Path, tensors: Mapping[str, npt.NDArray[Any]], entry: Entry, source: Source
+) -> None:
+    """Write a model's tensors to ``path``, whole or not at all.
+
+    Raises:
+        OSError: the disk is full, or the folder cannot be written; ``path`` is untouched.
+    """
+    notes = _notes(entry, source)
+    notes[_DIGEST] = _content_digest(notes, tensors)
+    atomic.write_bytes(path, safetensors.numpy.save(dict(tensors), notes))
+
+
+def check_weights(path: Path, entry: Entry) -> None:
+    """Read the whole file and compare it with the catalogue and with its own digest.
+
+    Raises:
+        CheckpointError: the file is damaged, or is of another model.
+        OSError: it cannot be read.
+    """
+    try:
+        with safe_open(path, framework="numpy") as file:
+            notes: dict[str, str] = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise CheckpointError(f"{path} is damaged or no safetensors file: {error}") from error
+    for key, expected in _identifying_notes(entry).items():
+        if notes.get(key) != expected:
+            raise CheckpointError(f"{path} says {key} = {notes.get(key)!r}: expected {expected!r}")
+    found = _content_digest(notes, tensors)
+    if found != notes.get(_DIGEST):
+        raise CheckpointError(
+            f"{path} is damaged: its content has the SHA-256 {found[:12]}..., and it says "
+            f"{str(notes.get(_DIGEST))[:12]}..."
+        )
+
+
+def _identifying_notes(entry: Entry) -> dict[str, str]:
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "name": entry.name,
+        "variant": entry.variant,
+        "preprocessing": entry.preprocessing,
+        "encoder_id": entry.encoder_id,
+        "base_id": entry.base_id,
+    }
+
+
+def _notes(entry: Entry, source: Source) -> dict[str, str]:
+    notes = _identifying_notes(entry) | {
+        "samphire": version("samphire"),
+        "licence": entry.licence,
+        "source": source.label,
+        "source_sha256": source.sha256,
+    }
+    if isinstance(source, PackageSource):
+        notes |= {
+            "source_integrity": source.integrity,
+            "source_encoder_sha256": source.encoder.sha256,
+            "source_decoder_sha256": source.decoder.sha256,
+            "note": "batch norm folded: its statistics are made up so that it only adds its bias",
+        }
+    return notes
+
+
+def _content_digest(notes: Mapping[str, str], tensors: Mapping[str, npt.NDArray[Any]]) -> str:
+    """SHA-256 over all notes but the digest itself, and the tensors."""
+    said = json.dumps({key: notes[key] for key in sorted(notes) if key != _DIGEST})
+    return hashlib.sha256(f"{said}\n{base_id(tensors)}".encode()).hexdigest()

@@ -1,0 +1,77 @@
+"""What the tests share: where real data lies, a tiny engine, the real one."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from samphire.engines.load import load
+from samphire.engines.torch_engine import TorchEngine
+from samphire.model import variants
+from samphire.model.sam import Sam
+
+
+def random_weights(module: torch.nn.Module, seed: int = 0) -> None:
+    """Fill every parameter and statistic, those included that start as zeros or ones.
+
+    A bias table of zeros or a silent batch norm would hide a wrong index or a forgotten term.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, value in sorted(module.state_dict().items()):
+            if not value.is_floating_point():
+                continue
+            noise = torch.randn(value.shape, generator=generator)
+            if name.endswith("running_var"):
+                value.copy_(1 + 0.2 * noise.abs())
+            elif value.ndim > 1:
+                fan_in = value[0].numel()
+                value.copy_(noise / fan_in**0.5 if fan_in > 1 else noise)
+            elif name.endswith("bias") or "mean" in name:
+                value.copy_(0.1 * noise)
+            else:
+                value.copy_(1 + 0.1 * noise)
+
+
+@pytest.fixture(scope="session")
+def tiny_sam() -> Sam:
+    """The smallest model with fixed random weights, in eval mode; do not change it."""
+    sam = variants.tiny()
+    random_weights(sam)
+    return sam.eval()
+
+
+@pytest.fixture(scope="session")
+def tiny_engine(tiny_sam: Sam) -> TorchEngine:
+    return TorchEngine(tiny_sam, model="tiny", preprocessing="sam-64")
+
+
+@pytest.fixture(scope="session")
+def vit_t() -> TorchEngine:
+    """The real model; tests that use it carry the mark ``weights``."""
+    return load("vit_t", device="cpu", progress=False)
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    """The folder of real images; without SAMPHIRE_DATA the test is skipped."""
+    folder = os.environ.get("SAMPHIRE_DATA")
+    if not folder:
+        pytest.skip("needs real images: set SAMPHIRE_DATA to their folder")
+    assert Path(folder).is_dir(), f"SAMPHIRE_DATA={folder} is not a folder"
+    return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def golden(data: Path) -> Path:
+    """The folder of the original code's outputs, beside the images."""
+    folder = data.parent / "golden"
+    assert folder.is_dir(), f"{folder} is missing, and SAMPHIRE_DATA is set"
+    return folder
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(0)

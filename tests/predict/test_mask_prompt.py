@@ -1,0 +1,57 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from samphire.errors import ShapeError
+from samphire.geometry import Frame, Size
+from samphire.images.preprocessing import sam
+from samphire.predict.mask_prompt import CERTAINTY, mask_prompt_logits
+
+SURE = np.log((1 - CERTAINTY) / CERTAINTY)
+
+
+def _share_covered(mask: np.ndarray, frame: Frame) -> np.ndarray:
+    """The area of each cell that is on, pixel by pixel, in the original frame."""
+    x_scale, y_scale = frame.scale
+    width, height = 4 / x_scale, 4 / y_scale
+    shares = np.zeros((frame.low_res_side, frame.low_res_side))
+    for y, x in np.argwhere(mask):
+        for i in range(int(y / height), frame.low_res_side):
+            tall = min((i + 1) * height, y + 1) - max(i * height, y)
+            if tall <= 0:
+                break
+            for j in range(int(x / width), frame.low_res_side):
+                wide = min((j + 1) * width, x + 1) - max(j * width, x)
+                if wide <= 0:
+                    break
+                shares[i, j] += tall * wide / (width * height)
+    return shares
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 99))
+def test_each_logit_is_that_of_the_share_of_its_cell_that_is_covered(height, width, seed):
+    frame = sam(64).frame(Size(height, width))
+    mask = np.random.default_rng(seed).random((height, width)) > 0.4
+    logits = mask_prompt_logits(mask, frame)
+    assert logits.shape == (16, 16)
+    assert logits.dtype == np.float32
+    expected = np.clip(_share_covered(mask, frame), CERTAINTY, 1 - CERTAINTY)
+    np.testing.assert_allclose(1 / (1 + np.exp(-logits.astype(np.float64))), expected, atol=2e-5)
+
+
+def test_a_full_mask_is_as_sure_as_it_gets_and_the_padding_is_background():
+    logits = mask_prompt_logits(np.ones((20, 40), bool), sam(64).frame(Size(20, 40)))
+    np.testing.assert_allclose(logits[:8], SURE, rtol=1e-3)
+    np.testing.assert_allclose(logits[8:], -SURE, rtol=1e-3)
+
+
+def test_an_empty_mask_is_background_everywhere_and_finite():
+    logits = mask_prompt_logits(np.zeros((20, 40), bool), sam(64).frame(Size(20, 40)))
+    np.testing.assert_allclose(logits, -SURE, rtol=1e-3)
+
+
+def test_a_mask_of_another_size_is_refused():
+    with pytest.raises(ShapeError, match=r"mask has shape \(40, 20\): expected \(20, 40\)"):
+        mask_prompt_logits(np.zeros((40, 20), bool), sam(64).frame(Size(20, 40)))
