@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 
 from samphire.engines.load import load
@@ -75,3 +76,21 @@ def golden(data: Path) -> Path:
 @pytest.fixture
 def rng() -> np.random.Generator:
     return np.random.default_rng(0)
+
+
+@pytest.fixture(scope="session")
+def tiny_weights(tiny_engine: TorchEngine, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file of weights of the tiny model, for ``--model``."""
+    info = tiny_engine.info
+    notes = {
+        "format": "samphire-weights",
+        "version": "1",
+        "variant": "tiny",
+        "preprocessing": info.preprocessing,
+        "encoder_id": info.encoder_id,
+        "base_id": info.base_id,
+    }
+    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
+    tensors = {key: value.contiguous() for key, value in tiny_engine.module.state_dict().items()}
+    safetensors.torch.save_file(tensors, path, notes)
+    return path

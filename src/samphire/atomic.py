@@ -24,7 +24,7 @@ def replacing(path: Path) -> Iterator[Path]:
         OSError: the folder cannot be written, or the disk is full; ``path`` is untouched.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{uuid4().hex}.tmp{path.suffix}")
+    temporary = path.with_name(_temporary_name(path, uuid4().hex[:8]))
     try:
         yield temporary
         with temporary.open("rb+") as written:
@@ -39,7 +39,8 @@ def remove_leftovers(path: Path) -> None:
 
     Only for a caller who knows that no other process is writing ``path``.
     """
-    for leftover in path.parent.glob(f".{glob.escape(path.stem)}.*.tmp{glob.escape(path.suffix)}"):
+    start, end = _temporary_name(path, "/").split("/")
+    for leftover in path.parent.glob(f"{glob.escape(start)}*{glob.escape(end)}"):
         leftover.unlink(missing_ok=True)
 
 
@@ -47,3 +48,8 @@ def write_bytes(path: Path, data: bytes) -> None:
     """Write ``data`` to ``path``, whole or not at all."""
     with replacing(path) as temporary:
         temporary.write_bytes(data)
+
+
+def _temporary_name(path: Path, tag: str) -> str:
+    # cut short: with the tag, a long name would be longer than the disk allows
+    return f".{path.stem[:48]}.{tag}.tmp{path.suffix}"

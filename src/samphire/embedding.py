@@ -130,6 +130,18 @@ class LowRes:
         object.__setattr__(self, "kept", read_only(self.kept, np.int32))
         object.__setattr__(self, "predicted_iou", read_only(self.predicted_iou, np.float32))
 
+    def __repr__(self) -> str:
+        objects, candidates = self.predicted_iou.shape
+        return f"LowRes({len(self.logits)} of {objects} objects x {candidates} candidates)"
+
+    def equal(self, other: "LowRes") -> bool:
+        """The same rows with the same scores."""
+        return (
+            same_array(self.logits, other.logits)
+            and same_array(self.kept, other.kept)
+            and same_array(self.predicted_iou, other.predicted_iou)
+        )
+
     @property
     def grid(self) -> FloatArray:
         """The logits as (B, M, S, S); only when no candidate was dropped."""
@@ -170,6 +182,14 @@ class Decoded:
     def __repr__(self) -> str:
         objects, candidates = self.candidates.shape
         return f"Decoded({objects} objects x {candidates} candidates, {self.frame.original})"
+
+    def equal(self, other: "Decoded") -> bool:
+        """The same answers on the same frame."""
+        return (
+            self.frame == other.frame
+            and same_array(self.candidates, other.candidates)
+            and self.low_res.equal(other.low_res)
+        )
 
     @property
     def logits(self) -> FloatArray:

@@ -73,6 +73,23 @@ class ObjectPrompt:
         if self.previous is not None:
             object.__setattr__(self, "previous", _checked_logits(self.previous))
 
+    def __repr__(self) -> str:
+        clicks = ", ".join(
+            f"({x:g}, {y:g}) {'object' if label else 'background'}"
+            for (x, y), label in zip(self.points, self.labels, strict=True)
+        )
+        parts = [
+            f"points {clicks}" if clicks else "",
+            f"box {self.box.tolist()}" if self.box is not None else "",
+            "a mask" if self.mask is not None else "",
+            "previous logits" if self.previous is not None else "",
+        ]
+        return f"ObjectPrompt({'; '.join(filter(None, parts)) or 'nothing'})"
+
+    def equal(self, other: "ObjectPrompt") -> bool:
+        """All parts are the same."""
+        return _equal_arrays(self, other)
+
     @property
     def is_single_point(self) -> bool:
         """One point and nothing else: the ambiguous prompt that deserves three answers."""
@@ -161,6 +178,15 @@ class Prompts:
     def __len__(self) -> int:
         return len(self.objects)
 
+    def __repr__(self) -> str:
+        return f"Prompts({', '.join(map(repr, self.objects))})"
+
+    def equal(self, other: "Prompts") -> bool:
+        """The same objects in the same order."""
+        return len(self) == len(other) and all(
+            mine.equal(theirs) for mine, theirs in zip(self.objects, other.objects, strict=True)
+        )
+
     def groups(self) -> tuple[tuple[int, ...], ...]:
         """Indices of the objects that can be decoded together, in order of first appearance."""
         groups: dict[tuple[int, bool, bool], list[int]] = {}
@@ -229,12 +255,21 @@ class InputPrompts:
     def __len__(self) -> int:
         return len(self.points)
 
+    def __repr__(self) -> str:
+        objects, points, _ = self.points.shape
+        boxes = "" if self.boxes is None else ", boxes"
+        masks = "" if self.masks is None else ", masks"
+        return f"InputPrompts({objects} objects x {points} points{boxes}{masks})"
+
     def equal(self, other: "InputPrompts") -> bool:
         """All arrays are the same."""
-        return all(
-            same_array(getattr(self, field.name), getattr(other, field.name))
-            for field in fields(self)
-        )
+        return _equal_arrays(self, other)
+
+
+def _equal_arrays(left: ObjectPrompt | InputPrompts, right: ObjectPrompt | InputPrompts) -> bool:
+    return all(
+        same_array(getattr(left, field.name), getattr(right, field.name)) for field in fields(left)
+    )
 
 
 def _as_points(given: object) -> FloatArray | None:

@@ -1,5 +1,3 @@
-import dataclasses
-
 import numpy as np
 import pytest
 
@@ -66,8 +64,7 @@ def test_a_format_that_is_not_known_is_refused_with_those_that_are(path, name, m
         format_of(path, name)
 
 
-@pytest.mark.parametrize("name", FORMATS)
-def test_an_unknown_format_writes_nothing(name, mask, tmp_path):
+def test_an_unknown_format_writes_nothing(mask, tmp_path):
     with pytest.raises(FileFormatError):
         save_masks(mask, tmp_path / "dog.xyz")
     assert not list(tmp_path.iterdir())
@@ -78,7 +75,7 @@ def test_a_file_is_replaced_and_a_failing_writer_leaves_the_old_one(
     name, mask, tmp_path, monkeypatch
 ):
     path = tmp_path / f"dog{FORMATS[name].suffix}"
-    other = dataclasses.replace(Masks.from_arrays(~mask.to_array()))
+    other = Masks.from_arrays(~mask.to_array())
     save_masks(other, path)
     save_masks(mask, path)
     assert load_masks(path).equal(mask)

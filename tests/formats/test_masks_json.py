@@ -57,7 +57,7 @@ def any_masks(draw) -> Masks:
 @given(masks=any_masks())
 def test_every_column_comes_back_exactly(masks, tmp_path_factory):
     path = tmp_path_factory.getbasetemp() / "masks.json"
-    path.write_bytes(masks_json.encode(masks))
+    path.write_bytes(masks_json.encode(masks)[0])
     assert masks_json.read(path).equal(masks)
 
 
@@ -74,7 +74,7 @@ def masks(rng):
 
 @pytest.fixture
 def document(masks):
-    return json.loads(masks_json.encode(masks))
+    return json.loads(masks_json.encode(masks)[0])
 
 
 def _read(document, tmp_path) -> Masks:
@@ -96,6 +96,8 @@ def test_each_record_is_a_superset_of_the_sa_1b_record(document):
         assert record["segmentation"]["size"] == [6, 9]
 
 
+# pycocotools has not followed NumPy 2
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 def test_pycocotools_reads_the_masks_areas_and_boxes(document, masks):
     for record, dense in zip(document["annotations"], masks.to_array(), strict=True):
         assert np.array_equal(coco.decode(record["segmentation"]), dense)
@@ -112,7 +114,7 @@ def test_the_records_hold_the_columns_under_the_names_of_sa_1b(document):
 
 
 def test_numbers_that_are_not_known_are_null_so_that_any_reader_reads_it(masks):
-    text = masks_json.encode(masks).decode()
+    text = masks_json.encode(masks)[0].decode()
     assert "NaN" not in text
     assert json.loads(text, parse_constant=pytest.fail)["annotations"]
 
@@ -234,7 +236,7 @@ def test_json_that_is_no_file_of_masks_is_a_file_format_error(text, tmp_path):
 @given(data=st.data())
 def test_a_file_with_changed_bytes_is_masks_or_a_file_format_error(data, tmp_path_factory):
     path = tmp_path_factory.getbasetemp() / "damaged.json"
-    damaged = bytearray(masks_json.encode(Masks.from_arrays(np.eye(4)[None])))
+    damaged = bytearray(masks_json.encode(Masks.from_arrays(np.eye(4)[None]))[0])
     for _ in range(data.draw(st.integers(1, 3))):
         at = data.draw(st.integers(0, len(damaged) - 1))
         damaged[at] = data.draw(

@@ -1,5 +1,6 @@
 import dataclasses
 import tracemalloc
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -105,6 +106,12 @@ def test_masks_do_not_follow_the_arrays_they_were_made_of():
     masks = dataclasses.replace(Masks.from_arrays(np.ones((1, 2, 2))), predicted_iou=scores)
     scores[0] = 9
     assert masks.predicted_iou.tolist() == [0.5]
+
+
+def test_a_parent_is_followed_or_lost_when_masks_are_chosen():
+    family = replace(Masks.from_arrays(np.ones((4, 2, 2))), parent=np.array([-1, 0, 1, 0]))
+    assert family[np.array([0, 2, 3])].parent.tolist() == [-1, -1, 0]
+    assert family[::-1].parent.tolist() == [3, 2, 3, -1]
 
 
 @pytest.mark.parametrize(

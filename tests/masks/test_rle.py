@@ -113,11 +113,10 @@ def test_counts_of_any_size_go_there_and_back_through_the_string(values):
 def test_a_string_is_counts_of_32_bits_or_one_file_format_error(text):
     try:
         values = rle.from_coco(text)
-    except FileFormatError as error:
-        assert "COCO" in str(error)  # noqa: PT017
-    else:
-        assert values.dtype == np.uint32
-        assert rle.from_coco(rle.to_coco(values)).tolist() == values.tolist()
+    except FileFormatError:
+        return
+    assert values.dtype == np.uint32
+    assert rle.from_coco(rle.to_coco(values)).tolist() == values.tolist()
 
 
 @pytest.mark.parametrize("text", ["~", "1 3", "é", "\ud800", "P", "ooooooooooo1", "O", "\x00"])

@@ -131,7 +131,7 @@ def _read(file: BufferedRandom, path: Path) -> dict[str, Entry]:
                 f"{path} is {found['format']} version {found['version']}: this Samphire reads "
                 f"{FORMAT} up to {VERSION}; upgrade it, or choose another --output"
             )
-        entries = [Entry(**json.loads(line)) for line in lines[1:]]
+        entries = [_entry(line) for line in lines[1:]]
     except (ValueError, KeyError, TypeError) as error:
         if isinstance(error, FileFormatError):
             raise
@@ -139,3 +139,8 @@ def _read(file: BufferedRandom, path: Path) -> dict[str, Entry]:
             f"{path} is damaged ({error}): move it away, or choose another --output"
         ) from error
     return {entry.input: entry for entry in entries}
+
+
+def _entry(line: bytes) -> Entry:
+    found = json.loads(line)
+    return Entry(**(found | {"outputs": tuple(found["outputs"])}))

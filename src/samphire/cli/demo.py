@@ -9,8 +9,6 @@ import click
 from samphire.cli.parsing import device_option, force_option, model_option, offline_option
 
 if TYPE_CHECKING:
-    from PIL import Image
-
     from samphire.engines.base import Engine
 
 # The photo and the click of segment-anything's own example: a truck's rear window.
@@ -38,13 +36,12 @@ def demo(output: str, model: str, device: str, force: bool, offline: bool) -> No
     from samphire import atomic
     from samphire.engines.load import load
     from samphire.errors import OutputExistsError
-    from samphire.images.draw import encode_png
 
     path = Path(output)
     if path.exists() and not force:
         raise OutputExistsError(f"{path} is there already: --force replaces it, or choose another")
     engine = load(model, device=device, offline=offline)
-    atomic.write_bytes(path, encode_png(demo_picture(engine)))
+    atomic.write_bytes(path, demo_picture(engine))
     click.echo(path.resolve())
 
 
@@ -53,11 +50,11 @@ def demo_photo() -> bytes:
     return files("samphire.cli").joinpath(PHOTO).read_bytes()
 
 
-def demo_picture(engine: "Engine") -> "Image.Image":
-    """The photo with the click, and the three answers, in one picture."""
+def demo_picture(engine: "Engine") -> bytes:
+    """The photo with the click, and the three answers, in one picture: a PNG."""
     import numpy as np
 
-    from samphire.images.draw import draw, side_by_side
+    from samphire.images.draw import draw, encode_png, side_by_side
     from samphire.predict.embed import embed
     from samphire.predict.prompted import segment_prompts
     from samphire.prompts import Prompts
@@ -67,8 +64,8 @@ def demo_picture(engine: "Engine") -> "Image.Image":
     masks = segment_prompts(engine, embed(engine, photo), prompts, multimask=True)
     by_size = masks[np.argsort(masks.area)]
     pictures = [draw(photo, masks[:0], prompts)]
-    captions = ["one click ..."]
-    for number, answer in enumerate(by_size, start=1):
+    captions = ["one click"]
+    for level, answer in zip(("subpart", "part", "whole"), by_size, strict=True):
         pictures.append(draw(photo, answer, prompts))
-        captions.append(f"answer {number}: predicted IoU {answer.predicted_iou[0]:.2f}")
-    return side_by_side(pictures, captions)
+        captions.append(f"{level}, predicted IoU {answer.predicted_iou[0]:.2f}")
+    return encode_png(side_by_side(pictures, captions))

@@ -21,7 +21,7 @@ EXTRAS = {
 }
 PACKAGES = ("numpy", "pillow", "opencv-python-headless", "safetensors", "torch")
 # What the published model gives for the demo's click with the default model: pixels of the mask.
-SELF_TEST_AREA, SELF_TEST_TOLERANCE = 0, 0.01
+SELF_TEST_AREA, SELF_TEST_TOLERANCE = 23_596, 0.01
 
 
 @click.command()
@@ -67,16 +67,9 @@ def _devices() -> list[str]:
     """What can compute, as ``--device`` names it."""
     if find_spec("torch") is None:
         return []
-    import torch
+    from samphire.engines.torch_engine import devices
 
-    names = [f"cpu ({torch.get_num_threads()} threads)"]
-    names += [
-        f"cuda:{index} ({torch.cuda.get_device_name(index)})"
-        for index in range(torch.cuda.device_count())
-    ]
-    if torch.backends.mps.is_available():
-        names.append("mps")
-    return names
+    return devices()
 
 
 def _cache() -> dict[str, Any]:

@@ -31,11 +31,15 @@ def list_models(as_json: bool) -> None:
     for entry in CATALOG.values():
         here = is_cached(entry)
         if as_json:
-            record = {"name": entry.name, "licence": entry.licence, "summary": entry.summary}
+            record = {
+                "name": entry.name,
+                "licence": entry.licence,
+                "description": entry.description,
+            }
             click.echo(json.dumps(record | {"here": here}))
         else:
             state = "here" if here else "not fetched"
-            click.echo(f"{entry.name:<12} {state:<12} {entry.licence:<12} {entry.summary}")
+            click.echo(f"{entry.name:<14}{state:<13}{entry.description} ({entry.licence})")
 
 
 @models.command()
@@ -71,13 +75,12 @@ def verify(names: tuple[str, ...], as_json: bool) -> int:
     bad = 0
     for entry in chosen:
         result = store.verify(entry)
-        bad += not result.good
+        bad += result.state != "good"
         if as_json:
-            record = {"name": entry.name, "good": result.good, "file": str(result.path)}
-            click.echo(json.dumps(record | {"reason": result.reason}))
+            record = {"name": entry.name, "state": result.state, "file": str(result.path)}
+            click.echo(json.dumps(record | {"detail": result.detail}))
         else:
-            word = "good" if result.good else f"bad: {result.reason}"
-            click.echo(f"{entry.name}: {word} ({result.path})")
+            click.echo(f"{entry.name}: {result.state} ({result.path}): {result.detail}")
     if not chosen:
         click.echo("no model is here yet: samphire models fetch vit_t", err=True)
     return 1 if bad else 0

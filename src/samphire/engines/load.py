@@ -2,6 +2,7 @@
 
 import logging
 import time
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,18 +40,12 @@ def load(
     """
     started = time.perf_counter()
     path = _weights_file(model, offline=offline, progress=progress)
-    try:
-        import torch
-    except ImportError as error:
-        raise MissingExtraError(
-            "PyTorch is not installed: pip install 'samphire[torch]'"
-        ) from error
+    if find_spec("torch") is None:
+        raise MissingExtraError("PyTorch is not installed: pip install 'samphire[torch]'")
     from samphire.engines.torch_engine import TorchEngine
     from samphire.weights.load import load_module
 
     loaded = load_module(path)
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
     engine = TorchEngine(
         loaded.module,
         model=loaded.variant,

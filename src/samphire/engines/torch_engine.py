@@ -28,7 +28,7 @@ class TorchEngine:
         module: moved to the device and put into eval mode (TinyViT's batch norms need it).
         model: name of the variant, for messages.
         preprocessing: id of the record the model was trained with.
-        device: as torch names it.
+        device: as torch names it, or ``auto``: CUDA where it is, else the CPU.
         identity: ``(encoder_id, base_id)`` where they are known; else computed on first use.
     """
 
@@ -135,12 +135,24 @@ class TorchSession:
         return torch.tensor(array, device=self._features.device)
 
 
+def devices() -> list[str]:
+    """What torch can compute on here, with a word on each."""
+    names = [f"cpu ({torch.get_num_threads()} threads)"]
+    names += [
+        f"cuda:{index} ({torch.cuda.get_device_name(index)})"
+        for index in range(torch.cuda.device_count())
+    ]
+    return names + (["mps"] if torch.backends.mps.is_available() else [])
+
+
 def _device(name: str) -> torch.device:
     """The device, if it is here.
 
     Raises:
         EngineUnavailableError: there is no such device.
     """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         device = torch.device(name)
         torch.zeros(1, device=device)

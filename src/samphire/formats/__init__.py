@@ -3,10 +3,11 @@
 No format knows another. Embeddings have a file of their own, ``embedding.py``.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from samphire import atomic
 from samphire.errors import FileFormatError
 from samphire.formats import masks_json, png
 from samphire.masks import Masks
@@ -20,17 +21,17 @@ class Format:
         name: what ``--format`` calls it.
         suffix: of its files.
         summary: one line for a person who chooses.
-        write: puts masks on disk, whole or not at all.
+        encode: the bytes of each file that the masks become.
+        paths: the names of these files, for a path and a number of masks.
         read: gets them back.
-        paths: the files that ``write`` makes for so many masks.
     """
 
     name: str
     suffix: str
     summary: str
-    write: Callable[[Masks, Path], None]
-    read: Callable[[Path], Masks]
+    encode: Callable[[Masks], Iterable[bytes]]
     paths: Callable[[Path, int], list[Path]]
+    read: Callable[[Path], Masks]
 
 
 FORMATS = {
@@ -38,17 +39,17 @@ FORMATS = {
         "json",
         ".json",
         "all masks and scores in one file, run lengths as in SA-1B",
-        masks_json.write,
-        masks_json.read,
+        masks_json.encode,
         lambda path, _: [path],
+        masks_json.read,
     ),
     "png": Format(
         "png",
         ".png",
         "black and white, one picture a mask",
-        png.write,
-        png.read,
+        png.encode,
         png.paths,
+        png.read,
     ),
 }
 
@@ -69,7 +70,7 @@ def format_of(path: str | Path, name: str | None = None) -> Format:
 
 
 def save_masks(masks: Masks, path: str | Path, format: str | None = None) -> None:  # noqa: A002
-    """Write masks to a file, whole or not at all; a file of that name is replaced.
+    """Write masks to files, each whole or not at all; files of that name are replaced.
 
     Args:
         masks: on one image.
@@ -80,7 +81,10 @@ def save_masks(masks: Masks, path: str | Path, format: str | None = None) -> Non
         FileFormatError: the format is not known.
         OSError: the file cannot be written.
     """
-    format_of(path, format).write(masks, Path(path))
+    kind = format_of(path, format)
+    files = kind.paths(Path(path), len(masks))
+    for file, data in zip(files, kind.encode(masks), strict=True):
+        atomic.write_bytes(file, data)
 
 
 def load_masks(path: str | Path, format: str | None = None) -> Masks:  # noqa: A002

@@ -20,7 +20,6 @@ from typing import Any
 
 import numpy as np
 
-from samphire import atomic
 from samphire.arrays import FloatArray, IntArray
 from samphire.errors import FileFormatError, SamphireError
 from samphire.geometry import Size
@@ -29,13 +28,8 @@ from samphire.masks import Masks, rle
 FORMAT, VERSION = "samphire-masks", 1
 
 
-def write(masks: Masks, path: Path) -> None:
-    """Write all masks to one file."""
-    atomic.write_bytes(path, encode(masks))
-
-
-def encode(masks: Masks) -> bytes:
-    """The file's bytes."""
+def encode(masks: Masks) -> list[bytes]:
+    """The bytes of the one file of all masks."""
     document = {
         "format": FORMAT,
         "version": VERSION,
@@ -43,7 +37,7 @@ def encode(masks: Masks) -> bytes:
         "image": {"width": masks.size.width, "height": masks.size.height},
         "annotations": [_record(masks, index) for index in range(len(masks))],
     }
-    return json.dumps(document, allow_nan=False).encode() + b"\n"
+    return [json.dumps(document, allow_nan=False).encode() + b"\n"]
 
 
 def read(path: Path) -> Masks:

@@ -4,12 +4,12 @@ One mask is written to ``NAME.png``, N of them to ``NAME_0.png`` to ``NAME_<N-1>
 prompts are not kept: JSON keeps them. Encoded by OpenCV.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from samphire import atomic
 from samphire.errors import FileFormatError
 from samphire.masks import Masks
 
@@ -27,16 +27,11 @@ def paths(path: Path, count: int) -> list[Path]:
     return [path.with_name(f"{path.stem}_{index}{path.suffix}") for index in range(count)]
 
 
-def write(masks: Masks, path: Path) -> None:
-    """Write each mask to its file."""
-    for mask, file in zip(masks, paths(path, len(masks)), strict=True):
-        atomic.write_bytes(file, encode(mask))
-
-
-def encode(mask: Masks) -> bytes:
-    """The PNG of one mask."""
-    _, data = cv2.imencode(".png", mask.to_array()[0].astype(np.uint8) * 255)
-    return data.tobytes()
+def encode(masks: Masks) -> Iterator[bytes]:
+    """The PNG of each mask, one after the other."""
+    for mask in masks:
+        _, data = cv2.imencode(".png", mask.to_array()[0].astype(np.uint8) * 255)
+        yield data.tobytes()
 
 
 def read(path: Path) -> Masks:

@@ -42,7 +42,8 @@ def read_image(image: ImageLike, max_pixels: int = DEFAULT_MAX_PIXELS) -> ByteAr
     Args:
         image: a path, the bytes of a file, a Pillow image, or an array (H, W) or (H, W, 3) of
             uint8, which is taken as it is: grey or RGB, upright.
-        max_pixels: refuse more; read from the header before anything is decoded.
+        max_pixels: refuse larger files; read from the header before anything is decoded. An
+            array, which is in memory already, is taken whatever its size.
 
     Returns:
         (H, W, 3) uint8.
@@ -51,7 +52,7 @@ def read_image(image: ImageLike, max_pixels: int = DEFAULT_MAX_PIXELS) -> ByteAr
         ImageError: there is no picture, it is damaged, too large, or of a kind not read here.
     """
     if isinstance(image, np.ndarray):
-        return _from_array(image, max_pixels)
+        return _from_array(image)
     name = image_name(image)
     with _explained(name):
         if isinstance(image, Image.Image):
@@ -74,7 +75,7 @@ def pixels_id(image: ByteArray) -> str:
     return digest.hexdigest()
 
 
-def _from_array(image: npt.NDArray[np.uint8], max_pixels: int) -> ByteArray:
+def _from_array(image: npt.NDArray[np.uint8]) -> ByteArray:
     if image.dtype != np.uint8:
         raise ImageError(
             f"the image array is {image.dtype}: expected uint8 from 0 to 255 "
@@ -86,7 +87,6 @@ def _from_array(image: npt.NDArray[np.uint8], max_pixels: int) -> ByteArray:
             f"the image array has shape {image.shape}: expected (height, width) or "
             "(height, width, 3), neither side empty"
         )
-    _check_pixels(image.shape[1], image.shape[0], "the image", max_pixels)
     return np.ascontiguousarray(np.stack([image] * 3, axis=-1) if grey else image)
 
 

@@ -113,9 +113,15 @@ class Masks:
         return f"Masks({len(self)} on {self.size})"
 
     def __getitem__(self, index: int | slice | IntArray | BoolArray) -> "Masks":
-        """The chosen masks, always as Masks: ``masks[0]`` is one mask."""
+        """The chosen masks, always as Masks: ``masks[0]`` is one mask.
+
+        ``parent`` follows; a mask whose parent is not among the chosen has none.
+        """
         chosen = np.atleast_1d(np.arange(len(self))[index])
         columns: dict[str, Any] = {column: getattr(self, column)[chosen] for column in _COLUMNS}
+        place = np.full(len(self) + 1, -1)  # the last one answers for "no parent"
+        place[chosen] = np.arange(len(chosen))
+        columns["parent"] = place[columns["parent"]]
         return replace(
             self,
             runs=tuple(self.runs[i] for i in chosen),

@@ -162,7 +162,7 @@ def entry(name: str) -> Entry:
     known = f"known models: {', '.join(sorted(CATALOG))}"
     if _looks_like_a_path(name):
         raise WeightsError(
-            f"{name} is neither an existing file nor a model: if a path was meant, check it; {known}"
+            f"{name} is neither an existing file nor a model (was a path meant? check it); {known}"
         )
     close = difflib.get_close_matches(name.lower().replace("-", "_"), CATALOG, n=1)
     hint = f" (did you mean {close[0]}?)" if close else ""

@@ -7,6 +7,7 @@ is not kept.
 import logging
 import re
 from pathlib import Path
+from typing import Never
 
 import requests
 from tqdm import tqdm
@@ -18,7 +19,7 @@ from samphire.weights.checksums import check_file, disguise
 logger = logging.getLogger(__name__)
 
 _CONNECT_SECONDS, _READ_SECONDS = 3, 30
-_CHUNK = 1 << 18  # bytes
+_CHUNK = 1 << 16  # bytes: what a broken connection may lose
 _MOST_ATTEMPTS = 5
 _CONNECTION = re.compile(r"^HTTPS?Connection(Pool)?\([^)]*\): ")  # how urllib3's messages begin
 
@@ -41,21 +42,18 @@ def download(source: UrlSource, folder: Path, *, progress: bool) -> Path:
 
     Raises:
         FetchError: the address gives no file, or another one; the reason in one line.
-        OSError: the disk is full, or the folder cannot be written. What was written is removed.
+        OSError: the disk is full, or the folder cannot be written.
     """
     part = part_path(source, folder)
-    with tqdm(
+    bar: tqdm[Never] = tqdm(
         total=source.size,
         unit="B",
         unit_scale=True,
         desc=source.file_name,
         disable=None if progress else True,  # None: silent where stderr is no terminal
-    ) as bar:
-        try:
-            _complete(source, part, bar)
-        except OSError:
-            part.unlink(missing_ok=True)  # a full disk needs its room back
-            raise
+    )
+    with bar:
+        _complete(source, part, bar)
     try:
         check_file(part, size=source.size, sha256=source.sha256)
     except FetchError:
@@ -67,7 +65,7 @@ def download(source: UrlSource, folder: Path, *, progress: bool) -> Path:
     return finished
 
 
-def _complete(source: UrlSource, part: Path, bar: "tqdm[None]") -> None:
+def _complete(source: UrlSource, part: Path, bar: "tqdm[Never]") -> None:
     """Ask until ``part`` has its full size.
 
     Raises:
@@ -82,14 +80,16 @@ def _complete(source: UrlSource, part: Path, bar: "tqdm[None]") -> None:
             with _ask(source, have) as response:
                 start = _start(response, source, have)
                 if start is None:
-                    part.unlink()
+                    part.unlink(missing_ok=True)
                     continue
                 _write(response, part, start=start, most=source.size, bar=bar)
                 reason = "the connection ended"
         except requests.RequestException as error:
             reason = _reason(error)
         if _size(part) <= have:
-            raise FetchError(reason + (f" ({have:,} of {source.size:,} bytes are kept)" * bool(have)))
+            raise FetchError(
+                reason + (f" ({have:,} of {source.size:,} bytes are kept)" * bool(have))
+            )
     if _size(part) < source.size:
         raise FetchError(
             f"cut off {_MOST_ATTEMPTS} times: {_size(part):,} of {source.size:,} bytes are kept, "
@@ -121,7 +121,11 @@ def _start(response: requests.Response, source: UrlSource, have: int) -> int | N
     if response.status_code == requests.codes.partial_content:
         unit_and_range, _, total = response.headers.get("Content-Range", "").partition("/")
         resumes = unit_and_range.startswith(f"bytes {have}-")
-        return have if resumes and total in {str(source.size), "*"} else None
+        if resumes and total in {str(source.size), "*"}:
+            return have
+        if have:
+            return None
+        raise FetchError("it sent a part of the file that was not asked for")
     length = response.headers.get("Content-Length", "")
     if length.isdigit() and int(length) != source.size:
         raise FetchError(
@@ -131,12 +135,12 @@ def _start(response: requests.Response, source: UrlSource, have: int) -> int | N
 
 
 def _write(
-    response: requests.Response, part: Path, *, start: int, most: int, bar: "tqdm[None]"
+    response: requests.Response, part: Path, *, start: int, most: int, bar: "tqdm[Never]"
 ) -> None:
-    """Copy the answer to the file from ``start`` on, up to the size it may have.
+    """Copy the answer to the file from ``start`` on; stop where it is longer than it may be.
 
     Raises:
-        FetchError: it is something else, or too long.
+        FetchError: it is something else.
         OSError: of requests, when the connection breaks; of the disk, when it is full.
     """
     chunks = response.iter_content(_CHUNK)
@@ -152,7 +156,7 @@ def _write(
             file.write(chunk)
             bar.update(len(chunk))
             if file.tell() > most:
-                raise FetchError(f"it sends more than the expected {most:,} bytes")
+                return  # the check of the whole file says by how much
 
 
 def _reason(error: requests.RequestException) -> str:

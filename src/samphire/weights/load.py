@@ -19,8 +19,7 @@ from samphire.errors import CheckpointError
 from samphire.model.sam import Sam
 from samphire.model.variants import SAM_VARIANTS
 from samphire.weights import catalog
-
-FORMAT, VERSION = "samphire-weights", "1"
+from samphire.weights.weights_file import FORMAT, VERSION
 
 
 @dataclass(frozen=True)

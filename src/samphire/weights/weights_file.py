@@ -12,6 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 import safetensors.numpy
 from safetensors import SafetensorError, safe_open
@@ -35,7 +36,9 @@ def write_weights(
     """
     notes = _notes(entry, source)
     notes[_DIGEST] = _content_digest(notes, tensors)
-    atomic.write_bytes(path, safetensors.numpy.save(dict(tensors), notes))
+    # safetensors writes a transposed array in the order of its memory, with the shape of the view.
+    plain = {name: np.asarray(array, order="C") for name, array in tensors.items()}
+    atomic.write_bytes(path, safetensors.numpy.save(plain, notes))
 
 
 def check_weights(path: Path, entry: Entry) -> None:

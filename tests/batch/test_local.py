@@ -1,0 +1,186 @@
+"""Folder runs: what is skipped, done again, refused; no input stops the others."""
+
+from pathlib import Path
+
+import pytest
+
+from samphire import atomic
+from samphire.batch.local import Product, Task, find_tasks, run
+from samphire.errors import ImageError
+
+SUFFIXES = frozenset({".jpg", ".png"})
+
+
+def shout(folder: Path, made: list[str]):
+    """A stand-in for segmenting: the input's text in capitals; "bad" is refused."""
+
+    def produce(task: Task) -> Product:
+        text = task.source.read_text()
+        if text == "bad":
+            raise ImageError(f"{task.name} is bad")
+        made.append(task.name)
+        path = folder / f"{task.name}.out"
+        return Product((path,), lambda: atomic.write_bytes(path, text.upper().encode()))
+
+    return produce
+
+
+@pytest.fixture
+def inputs(tmp_path):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for name in "abc":
+        (folder / f"{name}.jpg").write_text(name)
+    return folder
+
+
+class Runner:
+    """Runs over the inputs into one output folder and remembers what was made."""
+
+    def __init__(self, inputs: Path) -> None:
+        self.inputs, self.output = inputs, inputs.parent / "out"
+
+    def __call__(self, settings="s", force=False):
+        made: list[str] = []
+        tasks = find_tasks([self.inputs], SUFFIXES, self.output)
+        produce = shout(self.output, made)
+        outcomes = list(run(tasks, produce, folder=self.output, settings=settings, force=force))
+        return {outcome.task.name: outcome.status for outcome in outcomes}, made, outcomes
+
+
+@pytest.fixture
+def runner(inputs):
+    return Runner(inputs)
+
+
+def test_a_second_run_makes_nothing(runner):
+    statuses, made, _ = runner()
+    assert statuses == dict.fromkeys(["a.jpg", "b.jpg", "c.jpg"], "done")
+    assert made == ["a.jpg", "b.jpg", "c.jpg"]
+    assert (runner.output / "b.jpg.out").read_text() == "B"
+    statuses, made, outcomes = runner()
+    assert set(statuses.values()) == {"skipped"}
+    assert made == []
+    assert outcomes[0].outputs == (runner.output / "a.jpg.out",)
+
+
+def test_a_bad_input_is_told_and_stops_nothing_and_is_tried_again(runner):
+    (runner.inputs / "b.jpg").write_text("bad")
+    statuses, _, outcomes = runner()
+    assert statuses == {"a.jpg": "done", "b.jpg": "failed", "c.jpg": "done"}
+    assert outcomes[1].error == "b.jpg is bad"
+    (runner.inputs / "b.jpg").write_text("good")
+    statuses, made, _ = runner()
+    assert made == ["b.jpg"]
+    assert statuses["b.jpg"] == "done"
+
+
+def test_an_input_that_vanished_fails_alone(runner):
+    tasks = [Task("gone.jpg", runner.inputs / "gone.jpg"), Task("a.jpg", runner.inputs / "a.jpg")]
+    produce = shout(runner.output, [])
+    outcomes = list(run(tasks, produce, folder=runner.output, settings="s"))
+    assert [outcome.status for outcome in outcomes] == ["failed", "done"]
+    assert "gone.jpg cannot be read: No such file" in outcomes[0].error
+
+
+def test_other_settings_do_not_replace_outputs_without_force(runner):
+    runner("first")
+    statuses, _, outcomes = runner("second")
+    assert set(statuses.values()) == {"failed"}
+    assert "--force" in outcomes[0].error
+    statuses, made, _ = runner("second", force=True)
+    assert set(statuses.values()) == {"done"}
+    assert made == ["a.jpg", "b.jpg", "c.jpg"]
+
+
+def test_a_changed_input_does_not_replace_its_output_without_force(runner):
+    runner()
+    (runner.inputs / "a.jpg").write_text("changed")
+    statuses, _, _ = runner()
+    assert statuses["a.jpg"] == "failed"
+    assert (runner.output / "a.jpg.out").read_text() == "A"
+
+
+def test_files_of_others_are_never_replaced(runner):
+    runner.output.mkdir()
+    (runner.output / "a.jpg.out").write_text("precious")
+    statuses, _, _ = runner()
+    assert statuses == {"a.jpg": "failed", "b.jpg": "done", "c.jpg": "done"}
+    assert (runner.output / "a.jpg.out").read_text() == "precious"
+
+
+def test_a_removed_output_is_made_again(runner):
+    runner()
+    (runner.output / "b.jpg.out").unlink()
+    _, made, _ = runner()
+    assert made == ["b.jpg"]
+
+
+class Killed(BaseException):
+    """Like SIGKILL: nothing may catch it."""
+
+
+@pytest.mark.parametrize("moment", ["before writing", "while writing", "after writing"])
+def test_a_run_that_was_killed_goes_on(runner, moment):
+    produce = shout(runner.output, [])
+
+    def deadly(task: Task) -> Product:
+        product = produce(task)
+        if task.name != "b.jpg":
+            return product
+
+        def write() -> None:
+            if moment == "while writing":
+                leftover = runner.output / f".b.jpg.{1234}.tmp.out"
+                leftover.write_text("half")
+            if moment == "after writing":
+                product.write()
+            raise Killed
+
+        return Product(product.outputs, write)
+
+    tasks = find_tasks([runner.inputs], SUFFIXES, runner.output)
+    with pytest.raises(Killed):
+        list(run(tasks, deadly, folder=runner.output, settings="s"))
+    statuses, made, _ = runner()
+    assert statuses == {"a.jpg": "skipped", "b.jpg": "done", "c.jpg": "done"}
+    assert made == ["b.jpg", "c.jpg"]
+    names = sorted(p.name for p in runner.output.iterdir() if not p.name.startswith(".samphire"))
+    assert names == ["a.jpg.out", "b.jpg.out", "c.jpg.out"]
+
+
+def test_an_output_that_cannot_be_written_stops_the_run(runner):
+    def produce(task: Task) -> Product:
+        path = runner.output / "x.out"
+
+        def write() -> None:
+            raise OSError(28, "No space left on device")
+
+        return Product((path,), write)
+
+    tasks = find_tasks([runner.inputs], SUFFIXES, runner.output)
+    with pytest.raises(OSError, match="No space left"):
+        list(run(tasks, produce, folder=runner.output, settings="s"))
+
+
+def test_folders_are_searched_below_without_hidden_files_and_the_output(tmp_path):
+    for name in ["b.jpg", "a.PNG", "sub/c.jpg", ".hidden.jpg", ".git/d.jpg", "e.txt", "out/f.png"]:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(name)
+    tasks = find_tasks([tmp_path], SUFFIXES, tmp_path / "out")
+    assert [task.name for task in tasks] == ["a.PNG", "b.jpg", "sub/c.jpg"]
+
+
+def test_a_file_named_by_hand_is_taken_whatever_its_name_and_only_once(tmp_path):
+    (tmp_path / "scan").write_text("x")
+    (tmp_path / "a.jpg").write_text("a")
+    tasks = find_tasks([tmp_path / "scan", tmp_path / "a.jpg", tmp_path], SUFFIXES, tmp_path / "o")
+    assert [task.name for task in tasks] == ["scan", "a.jpg"]
+
+
+def test_equal_names_from_two_folders_are_told_apart(tmp_path):
+    for name in ["x/a.jpg", "y/a.jpg", "y/b.jpg"]:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(name)
+    tasks = find_tasks([tmp_path / "x", tmp_path / "y"], SUFFIXES, tmp_path / "out")
+    assert [task.name for task in tasks] == ["x/a.jpg", "y/a.jpg", "b.jpg"]

@@ -1,0 +1,152 @@
+"""The other commands, and what all commands promise."""
+
+import io
+import json
+import subprocess
+import sys
+
+import click
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from samphire.cli.__main__ import cli
+from samphire.cli.demo import demo_picture
+
+
+def invoke(*arguments):
+    return CliRunner().invoke(cli, list(map(str, arguments)), standalone_mode=False)
+
+
+def commands(group=cli, path=()):
+    for name, command in group.commands.items():
+        yield (*path, name), command
+        if isinstance(command, click.Group):
+            yield from commands(command, (*path, name))
+
+
+@pytest.mark.parametrize("path", [path for path, _ in commands()], ids=" ".join)
+def test_every_command_has_help_with_an_example(path):
+    result = invoke(*path, "--help")
+    assert result.return_value == 0
+    command = dict(commands())[path]
+    if not isinstance(command, click.Group):
+        assert f"samphire {' '.join(path)}" in result.stdout.split("Example", 1)[1]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--help"], ["--version"], ["segment", "--help"], ["models", "list"], ["models", "where"]],
+    ids=" ".join,
+)
+def test_what_needs_no_model_loads_no_heavy_library(arguments):
+    code = (
+        "import sys; sys.argv[1:] = " + repr(arguments) + "\n"
+        "from samphire.cli.__main__ import _run\n"
+        "assert _run() == 0\n"
+        "print([m for m in ('torch', 'cv2', 'numpy', 'PIL', 'requests') if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_the_catalogue_is_listed(tmp_path, monkeypatch):
+    monkeypatch.setenv("SAMPHIRE_CACHE", str(tmp_path))
+    assert "vit_t         not fetched" in invoke("models", "list").stdout
+    (record,) = map(json.loads, invoke("models", "list", "--json").stdout.splitlines())
+    assert record["name"] == "vit_t"
+    assert record["here"] is False
+    assert invoke("models", "where").stdout.strip() == str(tmp_path)
+    assert invoke("models", "where", "vit_t").stdout.startswith(str(tmp_path))
+
+
+def test_verify_says_missing_and_exits_1(tmp_path, monkeypatch):
+    monkeypatch.setenv("SAMPHIRE_CACHE", str(tmp_path))
+    result = invoke("models", "verify", "vit_t")
+    assert result.return_value == 1
+    assert result.stdout.startswith("vit_t: missing")
+    assert invoke("models", "verify").return_value == 0
+
+
+def test_an_unknown_model_is_wrong_usage():
+    result = invoke("models", "fetch", "vit-t")
+    assert result.exception.exit_code == 2
+    assert "did you mean vit_t?" in result.exception.format_message()
+
+
+def test_offline_without_weights_fails_and_says_what_to_do(tmp_path, monkeypatch):
+    monkeypatch.setenv("SAMPHIRE_CACHE", str(tmp_path))
+    result = invoke("models", "fetch", "vit_t", "--offline")
+    assert "could not be had" in str(result.exception)
+    assert str(tmp_path / "downloads") in str(result.exception)
+
+
+def test_doctor_without_weights_leaves_the_self_test_out(tmp_path, monkeypatch):
+    monkeypatch.setenv("SAMPHIRE_CACHE", str(tmp_path))
+    result = invoke("doctor", "--json")
+    report = json.loads(result.stdout)
+    assert result.return_value == 0
+    assert report["self_test"]["result"] == "left out"
+    assert report["cache"] == {"folder": str(tmp_path), "models": {"vit_t": False}}
+    assert report["devices"][0].startswith("cpu (")
+    assert report["extras"]["torch"] == "installed"
+    assert "self_test:\n  result" in invoke("doctor").stdout
+
+
+def test_doctor_names_a_device_that_is_not_here(tmp_path, monkeypatch, vit_t_is_cached):
+    result = invoke("doctor", "--json", "--device", "cuda:7")
+    report = json.loads(result.stdout)
+    assert result.return_value == 1
+    assert "cuda:7" in report["self_test"]["reason"]
+
+
+@pytest.fixture
+def vit_t_is_cached(monkeypatch):
+    """Enough of a cache for doctor to try: the device is refused before weights matter."""
+    from samphire.engines import load
+    from samphire.errors import EngineUnavailableError
+    from samphire.weights import store
+
+    def refuse(*_, device, **__):
+        raise EngineUnavailableError(f"device {device!r} cannot be used here")
+
+    monkeypatch.setattr(store, "is_cached", lambda entry: True)
+    monkeypatch.setattr(load, "load", refuse)
+
+
+def test_the_demo_picture_shows_the_photo_and_three_answers(tiny_engine):
+    with Image.open(io.BytesIO(demo_picture(tiny_engine))) as picture:
+        assert picture.size == (1328, 974)
+
+
+def test_the_demo_does_not_replace_a_file_without_force(tmp_path):
+    path = tmp_path / "demo.png"
+    path.write_text("mine")
+    result = invoke("demo", "--output", path)
+    assert "--force" in str(result.exception)
+    assert path.read_text() == "mine"
+
+
+@pytest.mark.weights
+def test_the_demo_writes_its_picture_and_says_where(tmp_path, vit_t):
+    path = tmp_path / "demo.png"
+    result = invoke("demo", "--output", path, "--device", "cpu")
+    assert result.stdout.strip() == str(path)
+    with Image.open(path) as picture:
+        assert picture.size == (1328, 974)
+
+
+@pytest.mark.weights
+def test_doctors_self_test_is_good_with_the_real_weights(vit_t):
+    result = invoke("doctor", "--json", "--device", "cpu")
+    report = json.loads(result.stdout)
+    assert result.return_value == 0
+    assert report["self_test"]["result"] == "good"
+    assert set(report["self_test"]["seconds"]) == {"load", "embed", "click"}
+
+
+@pytest.mark.weights
+def test_the_real_weights_verify(vit_t):
+    assert invoke("models", "verify", "vit_t").stdout.startswith("vit_t: good")

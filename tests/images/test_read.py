@@ -1,0 +1,385 @@
+import contextlib
+import csv
+import io
+import os
+import struct
+import threading
+import time
+import tracemalloc
+import warnings
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from samphire.errors import ImageError
+from samphire.images.read import image_name, pixels_id, read_image
+
+
+@pytest.fixture
+def picture(rng):
+    """(5, 8, 3): no two pixels alike, no symmetry."""
+    return rng.permutation(np.arange(120, 240)).astype(np.uint8).reshape(5, 8, 3)
+
+
+def _bytes(picture: np.ndarray | Image.Image, kind: str = "PNG", **options) -> bytes:
+    image = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def _png_that_claims(width: int, height: int) -> bytes:
+    """A PNG of a few bytes, complete but for its pixels."""
+    chunks = b""
+    for kind, body in (
+        (b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)),
+        (b"IDAT", zlib.compress(b"")),
+        (b"IEND", b""),
+    ):
+        chunks += struct.pack(">I", len(body)) + kind + body
+        chunks += struct.pack(">I", zlib.crc32(kind + body))
+    return b"\x89PNG\r\n\x1a\n" + chunks
+
+
+def test_a_path_a_string_bytes_a_pillow_image_and_an_array_are_one_picture(picture, tmp_path):
+    path = tmp_path / "photo.png"
+    path.write_bytes(_bytes(picture))
+    for given in (path, str(path), path.read_bytes(), Image.fromarray(picture), picture):
+        found = read_image(given)
+        assert found.dtype == np.uint8
+        assert found.flags.c_contiguous
+        assert np.array_equal(found, picture)
+
+
+def test_the_content_decides_and_not_the_name(picture, tmp_path):
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(_bytes(picture))
+    assert np.array_equal(read_image(path), picture)
+
+
+def test_a_view_of_an_array_is_read_in_its_own_order(picture):
+    found = read_image(picture[:, ::-1])
+    assert np.array_equal(found, picture[:, ::-1])
+    assert found.flags.c_contiguous
+
+
+def test_grey_is_repeated_to_three_channels(picture):
+    grey = picture[..., 0]
+    expected = np.stack([grey] * 3, axis=-1)
+    assert np.array_equal(read_image(grey), expected)
+    assert np.array_equal(read_image(_bytes(grey)), expected)
+
+
+def test_one_bit_pixels_are_0_and_255():
+    bits = np.eye(5, dtype=bool)
+    found = read_image(_bytes(Image.fromarray(bits)))
+    assert np.array_equal(found, np.repeat(bits[..., None] * np.uint8(255), 3, axis=2))
+
+
+def test_palette_pixels_become_their_colours():
+    image = Image.new("P", (2, 1))
+    image.putpalette([10, 20, 30, 200, 100, 50])
+    image.putpixel((1, 0), 1)
+    assert read_image(_bytes(image)).tolist() == [[[10, 20, 30], [200, 100, 50]]]
+
+
+def test_cmyk_is_converted():
+    image = Image.new("CMYK", (8, 8), (0, 255, 255, 0))
+    found = read_image(_bytes(image, "JPEG", quality=95))
+    assert np.abs(found.astype(int) - [255, 0, 0]).max() < 10
+
+
+def test_transparent_pixels_are_laid_on_white_and_hide_their_colour():
+    rgba = np.zeros((1, 3, 4), np.uint8)
+    rgba[0] = [[255, 0, 255, 0], [0, 0, 200, 255], [0, 0, 0, 51]]
+    expected = [[[255, 255, 255], [0, 0, 200], [204, 204, 204]]]
+    assert read_image(_bytes(rgba)).tolist() == expected
+    assert read_image(Image.fromarray(rgba)).tolist() == expected
+
+
+def test_grey_with_alpha_and_a_transparent_palette_entry_are_laid_on_white():
+    grey = Image.fromarray(np.array([[[9, 0], [9, 255]]], np.uint8))
+    assert grey.mode == "LA"
+    assert read_image(_bytes(grey)).tolist() == [[[255] * 3, [9] * 3]]
+    palette = Image.new("P", (2, 1))
+    palette.putpalette([10, 20, 30, 200, 100, 50])
+    palette.putpixel((1, 0), 1)
+    assert read_image(_bytes(palette, transparency=0)).tolist() == [[[255] * 3, [200, 100, 50]]]
+
+
+# What a camera stores for each orientation, so that obeying the tag shows the picture upright.
+STORED = {
+    1: lambda upright: upright,
+    2: lambda upright: upright[:, ::-1],
+    3: lambda upright: upright[::-1, ::-1],
+    4: lambda upright: upright[::-1],
+    5: lambda upright: upright.transpose(1, 0, 2),
+    6: np.rot90,
+    7: lambda upright: upright[::-1, ::-1].transpose(1, 0, 2),
+    8: lambda upright: np.rot90(upright, -1),
+}
+
+
+@pytest.mark.parametrize("orientation", STORED)
+@pytest.mark.parametrize("opened", [False, True])
+def test_the_exif_orientation_is_obeyed(orientation, opened, picture):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    content = _bytes(np.ascontiguousarray(STORED[orientation](picture)), exif=exif)
+    given = Image.open(io.BytesIO(content)) if opened else content
+    assert np.array_equal(read_image(given), picture)
+
+
+def test_an_orientation_that_does_not_exist_is_ignored(picture):
+    exif = Image.Exif()
+    exif[0x0112] = 9
+    assert np.array_equal(read_image(_bytes(picture, exif=exif)), picture)
+
+
+def test_a_pillow_image_stays_as_it_was(picture):
+    image = Image.fromarray(picture)
+    image.getexif()[0x0112] = 6
+    read_image(image)
+    assert image.size == (8, 5)
+    assert np.array_equal(np.array(image), picture)
+
+
+def test_of_an_animation_the_first_frame_is_taken(picture):
+    frames = [Image.fromarray(picture), Image.fromarray(255 - picture)]
+    content = _bytes(frames[0], "PNG", save_all=True, append_images=frames[1:])
+    assert Image.open(io.BytesIO(content)).n_frames == 2
+    assert np.array_equal(read_image(content), picture)
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.int32, np.float32])
+def test_deep_pixels_in_a_file_are_refused_by_name(dtype, tmp_path):
+    path = tmp_path / "scan.tif"
+    Image.fromarray(np.arange(12, dtype=dtype).reshape(3, 4)).save(path)
+    with pytest.raises(ImageError, match=r"scan\.tif holds .* pixels \(TIFF\): expected 8 bits"):
+        read_image(path)
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.int64, np.float32, bool])
+def test_an_array_of_another_type_is_refused(dtype):
+    with pytest.raises(ImageError, match=rf"the image array is {np.dtype(dtype)}: expected uint8"):
+        read_image(np.zeros((4, 4, 3), dtype))
+
+
+@pytest.mark.parametrize(
+    "shape", [(4,), (4, 4, 1), (4, 4, 4), (3, 4, 4), (1, 4, 4, 3), (0, 4), (4, 0, 3), ()]
+)
+def test_an_array_of_another_shape_is_refused(shape):
+    with pytest.raises(ImageError, match=r"has shape .*: expected \(height, width\) or"):
+        read_image(np.zeros(shape, np.uint8))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("zero.jpg", b"", "zero.jpg is not an image"),
+        ("page.jpg", b"<!doctype html><html><body>404</body></html>", "page.jpg is not an image"),
+        ("signature.png", b"\x89PNG\r\n\x1a\n", "signature.png is not an image"),
+        ("start.jpg", b"\xff\xd8", "start.jpg is not an image"),
+    ],
+)
+def test_a_file_that_is_no_image_is_refused_by_name(name, content, message, tmp_path):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ImageError, match=message):
+        read_image(tmp_path / name)
+    with pytest.raises(ImageError, match="the image is not an image"):
+        read_image(content)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "BMP", "TIFF", "GIF", "WEBP", "AVIF"])
+def test_a_truncated_file_is_refused_by_name(kind, rng, tmp_path):
+    content = _bytes(rng.integers(0, 256, (40, 40, 3), np.uint8), kind)
+    path = tmp_path / f"half.{kind.lower()}"
+    path.write_bytes(content[: len(content) // 2])
+    with pytest.raises(ImageError, match=path.name):
+        read_image(path)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "AVIF", "TIFF"])
+def test_changed_bytes_are_a_picture_or_an_image_error(kind, rng):
+    content = _bytes(rng.integers(0, 256, (24, 24, 3), np.uint8), kind)
+    refused = 0
+    for _ in range(150):
+        damaged = bytearray(content)
+        for at in rng.integers(0, min(len(content), 400), 3):
+            damaged[at] = rng.integers(256)
+        try:
+            assert read_image(bytes(damaged), 1_000_000).ndim == 3
+        except ImageError:
+            refused += 1
+    assert refused > 0
+
+
+def test_an_error_of_a_decoder_is_an_image_error_that_names_the_file(
+    picture, tmp_path, monkeypatch
+):
+    path = tmp_path / "photo.png"
+    path.write_bytes(_bytes(picture))
+
+    def divide(_: Image.Image) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("PIL.PngImagePlugin.PngImageFile.load", divide)
+    with pytest.raises(ImageError, match=r"photo\.png cannot be read: ZeroDivisionError"):
+        read_image(path)
+
+
+def test_a_file_that_is_not_there_and_a_folder_are_refused_by_name(tmp_path):
+    with pytest.raises(ImageError, match=r"none\.jpg does not exist"):
+        read_image(tmp_path / "none.jpg")
+    with pytest.raises(ImageError, match=f"{tmp_path.name} is a folder: expected an image file"):
+        read_image(tmp_path)
+    with pytest.raises(ImageError, match="cannot be read"):
+        read_image("nul\0letter.jpg")
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root reads every file")
+def test_a_file_that_must_not_be_read_is_refused_by_name(picture, tmp_path):
+    path = tmp_path / "secret.png"
+    path.write_bytes(_bytes(picture))
+    path.chmod(0)
+    with pytest.raises(ImageError, match=r"secret\.png cannot be read: .*Permission denied"):
+        read_image(path)
+
+
+def test_too_many_pixels_are_refused_by_the_header_before_anything_is_decoded(tmp_path):
+    path = tmp_path / "bomb.png"
+    path.write_bytes(_png_that_claims(50_000, 50_000))
+    tracemalloc.start()
+    with pytest.raises(ImageError, match=r"bomb\.png is 50000x50000, 2500 megapixels: .* most 100"):
+        read_image(path)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 1_000_000
+
+
+def test_an_array_is_in_memory_already_and_has_no_limit(picture):
+    assert read_image(picture, max_pixels=1).shape == (5, 8, 3)
+
+
+def test_the_limit_counts_pixels_of_files_and_pillow_images(picture):
+    for given in (_bytes(picture), Image.fromarray(picture)):
+        assert read_image(given, max_pixels=40).shape == (5, 8, 3)
+        with pytest.raises(ImageError, match=r"is 8x5.*expected at most"):
+            read_image(given, max_pixels=39)
+
+
+def test_the_limit_is_the_callers_and_not_pillows(picture, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
+    with warnings.catch_warnings(record=True) as heard:
+        warnings.simplefilter("always")
+        assert np.array_equal(read_image(_bytes(picture)), picture)
+    assert not heard
+    assert Image.MAX_IMAGE_PIXELS == 10
+
+
+def test_pillows_limit_stands_again_after_two_threads_that_read_at_once(picture, monkeypatch):
+    before, content, really_open = Image.MAX_IMAGE_PIXELS, _bytes(picture), Image.open
+    both_inside = threading.Barrier(2)
+
+    def open_slowly(source: io.BytesIO) -> Image.Image:
+        with contextlib.suppress(threading.BrokenBarrierError):
+            if both_inside.wait(timeout=0.2):  # the thread that came last leaves last
+                time.sleep(0.1)
+        return really_open(source)
+
+    monkeypatch.setattr(Image, "open", open_slowly)
+    threads = [threading.Thread(target=read_image, args=(content,)) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert before == Image.MAX_IMAGE_PIXELS
+
+
+def test_the_name_of_a_picture_is_that_of_its_file():
+    assert image_name("folder/photo.jpg") == "photo.jpg"
+    assert image_name(b"...") == image_name(np.zeros((2, 2), np.uint8)) == "the image"
+
+
+def test_the_id_of_pixels_changes_with_a_pixel_and_with_the_shape(picture):
+    changed = picture.copy()
+    changed[2, 3, 1] ^= 1
+    assert len(pixels_id(picture)) == 64
+    assert pixels_id(picture) == pixels_id(picture.copy())
+    assert pixels_id(picture[:, ::-1]) == pixels_id(np.ascontiguousarray(picture[:, ::-1]))
+    others = (changed, picture.reshape(8, 5, 3), picture.reshape(4, 10, 3))
+    assert len({pixels_id(picture), *map(pixels_id, others)}) == 4
+
+
+def _expected(folder):
+    with (folder / "expected.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def _outcome(path) -> np.ndarray | str:
+    """The picture, or what the ImageError says; any other error passes."""
+    try:
+        return read_image(path)
+    except ImageError as error:
+        return str(error)
+
+
+def test_every_broken_file_is_a_picture_or_one_image_error_that_names_it_in_bounded_time(data):
+    folder = data / "corrupt_images"
+    started = time.perf_counter()
+    outcomes = {row["file"]: _outcome(folder / row["file"]) for row in _expected(folder)}
+    assert time.perf_counter() - started < 10
+    assert all(name in said for name, said in outcomes.items() if isinstance(said, str))
+    read = {name for name, found in outcomes.items() if not isinstance(found, str)}
+    assert read
+    must_fail = {
+        row["file"]
+        for row in _expected(folder)
+        if row["expect"] == "error" or "refuse" in row["expect"]
+    }
+    # Pillow does not check the sum of a PNG's data, nor that there is enough of it.
+    assert read & must_fail <= {"wrong_crc_idat.png", "header_lies_larger.png"}
+
+
+def test_a_broken_file_has_the_same_outcome_where_warnings_are_only_told(data):
+    folder = data / "corrupt_images"
+    for row in _expected(folder):
+        strict = _outcome(folder / row["file"])
+        with warnings.catch_warnings(record=True):
+            warnings.simplefilter("always")
+            lenient = _outcome(folder / row["file"])
+        assert type(strict) is type(lenient), row["file"]
+
+
+def test_every_odd_file_is_the_upright_picture_or_refused_for_its_depth(data):
+    folder = data / "odd_formats"
+    reference = read_image(folder / "reference_rgb8.png").astype(float)
+    alike = 0
+    for row in _expected(folder):
+        deep = row["mode"] in {"I", "F", "I;16", "I;16B"} or not row["mode"]
+        if deep:
+            with pytest.raises(ImageError, match=row["file"]):
+                read_image(folder / row["file"])
+            continue
+        found = read_image(folder / row["file"])
+        if "160x106" in row["expect"]:
+            assert found.shape == (106, 160, 3), row["file"]
+            assert np.abs(found - reference).mean() < 8, row["file"]
+            alike += 1
+        elif "orientation" not in row["what"]:
+            assert found.shape == (int(row["height"]), int(row["width"]), 3), row["file"]
+    assert alike == 9
+
+
+def test_odd_files_of_the_same_picture_look_like_it(data):
+    folder = data / "odd_formats"
+    reference = read_image(folder / "reference_rgb8.png").astype(float)
+    names = "plain.jpg UPPER.JPG no_extension jpeg_named.png progressive.jpg cmyk.jpg rgb16.png"
+    names += " palette16.png rgb_lzw.tif rgb_jpeg.tif rgb_planar.tif rgb_tiled.tif five_pages.tif"
+    names += " animated.gif animated.webp animated.avif lossy.webp plain.avif rgb.tga plain.jp2"
+    for name in [*names.split(), "name with space and ünï.jpg", "exif_orientation_9_illegal.jpg"]:
+        assert np.abs(read_image(folder / name) - reference).mean() < 8, name
+    magenta = read_image(folder / "rgba_magenta_under_alpha.png")
+    assert np.array_equal(magenta, read_image(folder / "rgba.png"))

