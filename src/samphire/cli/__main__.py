@@ -20,7 +20,7 @@ from samphire.errors import SamphireError
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="samphire")
 def cli() -> None:
-    r"""Segment anything: click on an image and get the object's mask.
+    """Segment anything: click on an image and get the object's mask.
 
     \b
     Example:

@@ -24,7 +24,7 @@ PHOTO, CLICK = "truck.jpg", (500, 375)
 @force_option
 @offline_option
 def demo(output: str, model: str, device: str, force: bool, offline: bool) -> None:
-    r"""Click on a truck, look at the answers.
+    """Click on a truck, look at the answers.
 
     \b
     Example:

@@ -28,7 +28,7 @@ SELF_TEST_AREA, SELF_TEST_TOLERANCE = 23_596, 0.01
 @device_option
 @json_option
 def doctor(device: str, as_json: bool) -> int:
-    r"""Versions, devices, cache, extras, and a timed self-test; exits 1 if that fails.
+    """Versions, devices, cache, extras, and a timed self-test; exits 1 if that fails.
 
     \b
     Example:

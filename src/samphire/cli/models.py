@@ -19,7 +19,7 @@ def models() -> None:
 @models.command("list")
 @json_option
 def list_models(as_json: bool) -> None:
-    r"""The models that Samphire knows.
+    """The models that Samphire knows.
 
     \b
     Example:
@@ -46,7 +46,7 @@ def list_models(as_json: bool) -> None:
 @click.argument("names", nargs=-1, required=True, metavar="MODEL...")
 @offline_option
 def fetch(names: tuple[str, ...], offline: bool) -> None:
-    r"""Fetch, verify and convert a model's weights; prints the file.
+    """Fetch, verify and convert a model's weights; prints the file.
 
     \b
     Example:
@@ -62,7 +62,7 @@ def fetch(names: tuple[str, ...], offline: bool) -> None:
 @click.argument("names", nargs=-1, metavar="[MODEL]...")
 @json_option
 def verify(names: tuple[str, ...], as_json: bool) -> int:
-    r"""Check the files of fetched models, byte for byte; exits 1 if one is damaged or missing.
+    """Check the files of fetched models, byte for byte; exits 1 if one is damaged or missing.
 
     \b
     Example:
@@ -89,7 +89,7 @@ def verify(names: tuple[str, ...], as_json: bool) -> int:
 @models.command()
 @click.argument("name", required=False, metavar="[MODEL]")
 def where(name: str | None) -> None:
-    r"""Print the cache folder, or the file of one model.
+    """Print the cache folder, or the file of one model.
 
     \b
     Example:

@@ -30,14 +30,18 @@ if TYPE_CHECKING:
     "--background-point", "background", type=POINT, multiple=True, help="A click beside the object."
 )
 @click.option("--box", "boxes", type=BOX, multiple=True, help="A box; several are several objects.")
-@click.option("--mask", help="An image file with a rough mask: white on black.")
+@click.option("--mask", metavar="FILE", help="A picture of a rough mask: white on black.")
 @click.option(
     "--multimask/--no-multimask",
     default=None,
     help="Three readings of the prompt, or one. Default: the best one.",
 )
-@click.option("--output", help="A file, a folder, or - for stdout. Default: this folder.")
-@click.option("--format", "format_names", help="png, json, or both: png,json.  [default: png]")
+@click.option(
+    "--output", metavar="PATH", help="A file, a folder, or - for stdout. Default: this folder."
+)
+@click.option(
+    "--format", "format_names", metavar="NAMES", help="png, json, or both: png,json. Default: png."
+)
 @click.option("--overlay", is_flag=True, help="Also write a picture with the masks drawn on it.")
 @model_option
 @device_option
@@ -64,7 +68,7 @@ def segment(  # noqa: PLR0913, PLR0917 - one parameter an option
     as_json: bool,
     offline: bool,
 ) -> int:
-    r"""Masks of the object you point at, in images and folders.
+    """Masks of the object you point at, in images and folders.
 
     \b
     Examples:
