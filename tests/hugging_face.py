@@ -30,13 +30,29 @@ RENAMES = [
 ]  # fmt: skip
 
 
-def small_model() -> SamModel:
-    """Random weights; the vision encoder is as small as it gets and not looked at."""
+SMALLEST_ENCODER = {
+    "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1, "mlp_dim": 8,
+    "global_attn_indexes": [0],
+}  # fmt: skip
+
+ENCODER_RENAMES = [
+    (r"^vision_encoder\.", ""),
+    (r"^patch_embed\.projection\.", "patch_embed.proj."),
+    (r"^layers\.(\d+)\.layer_norm([12])\.", r"blocks.\1.norm\2."),
+    (r"^layers\.", "blocks."),
+    (r"^neck\.conv1\.", "neck.0."),
+    (r"^neck\.layer_norm1\.", "neck.1."),
+    (r"^neck\.conv2\.", "neck.2."),
+    (r"^neck\.layer_norm2\.", "neck.3."),
+]
+
+
+def small_model(**encoder) -> SamModel:
+    """Random weights; the vision encoder is as small as it gets unless asked otherwise."""
     config = SamConfig(
         vision_config=SamVisionConfig(
-            hidden_size=8, output_channels=WIDTH, num_hidden_layers=1, num_attention_heads=1,
-            image_size=SIDE, patch_size=16, mlp_dim=8, num_pos_feats=WIDTH // 2,
-            global_attn_indexes=[0],
+            output_channels=WIDTH, image_size=SIDE, patch_size=16, num_pos_feats=WIDTH // 2,
+            **(SMALLEST_ENCODER | encoder),
         ),
         prompt_encoder_config=SamPromptEncoderConfig(
             hidden_size=WIDTH, image_size=SIDE, patch_size=16, mask_input_channels=16
@@ -52,11 +68,22 @@ def small_model() -> SamModel:
 
 def published_names(model: SamModel) -> dict[str, torch.Tensor]:
     """Prompt encoder and mask decoder under the published checkpoint's names."""
+    return _renamed(model, ("prompt_encoder.", "mask_decoder."), RENAMES)
+
+
+def published_encoder_names(model: SamModel) -> dict[str, torch.Tensor]:
+    """The vision encoder under the published checkpoint's names, without ``image_encoder.``."""
+    return _renamed(model, ("vision_encoder.",), ENCODER_RENAMES)
+
+
+def _renamed(
+    model: SamModel, parts: tuple[str, ...], table: list[tuple[str, str]]
+) -> dict[str, torch.Tensor]:
     renamed = {}
     for key, value in model.state_dict().items():
-        if key.startswith(("prompt_encoder.", "mask_decoder.")):
+        if key.startswith(parts):
             name = key
-            for pattern, replacement in RENAMES:
+            for pattern, replacement in table:
                 name = re.sub(pattern, replacement, name)
             renamed[name] = value
     return renamed

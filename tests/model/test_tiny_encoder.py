@@ -8,12 +8,7 @@ from conftest import random_weights
 
 from samphire.errors import ShapeError
 from samphire.model import variants
-from samphire.model.tiny_attention import (
-    Attention,
-    TinyViTBlock,
-    window_partition,
-    window_unpartition,
-)
+from samphire.model.tiny_attention import Attention, TinyViTBlock
 from samphire.model.tiny_convolutions import DropPath
 from samphire.model.tiny_encoder import TinyViT
 
@@ -135,18 +130,6 @@ def test_probabilities_can_be_watched_and_sum_to_one(tiny_sam):
         torch.testing.assert_close(probabilities.sum(-1), torch.ones(probabilities.shape[:-1]))
 
 
-def test_windows_are_cut_and_joined_in_place():
-    grid = torch.arange(2 * 5 * 7 * 3.0).reshape(2, 5, 7, 3)
-    windows = window_partition(grid, 3)
-    assert windows.shape == (2 * 2 * 3, 9, 3)
-    assert torch.equal(windows[1, :3], grid[0, 0, 3:6])  # second window, first row
-    last = windows[5].reshape(3, 3, 3)  # bottom right of picture 0: one column, two rows
-    assert torch.equal(last[:2, 0], grid[0, 3:, 6])
-    assert not last[:, 1:].any()
-    assert not last[2].any()
-    assert torch.equal(window_unpartition(windows, 3, (5, 7)), grid)
-
-
 def test_padding_cells_take_part_in_attention_as_published():
     """Zeros are padded before the attention's LayerNorm, so a padded cell is the norm's bias."""
     torch.manual_seed(0)
@@ -213,3 +196,24 @@ def test_a_batch_of_pictures_equals_each_alone(tiny_sam):
                 atol=1e-4,
                 rtol=1e-4,
             )
+
+
+@pytest.mark.parametrize("block", range(6))
+def test_the_encoder_can_be_cut_before_any_block(tiny_sam, block):
+    encoder = tiny_sam.image_encoder
+    pixels = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    ran = []
+    hooks = [
+        module.register_forward_hook(lambda *_, name=name: ran.append(name))
+        for name, module in encoder.named_modules()
+        if name.split(".")[-2:-1] == ["blocks"]
+    ]
+    with torch.no_grad():
+        whole = encoder(pixels)
+        order, ran[:] = list(ran), []
+        tokens = encoder.encode_until(pixels, block)
+        assert ran == order[:block]
+        assert torch.equal(encoder.encode_from(tokens, block), whole)
+        assert ran == order
+    for hook in hooks:
+        hook.remove()

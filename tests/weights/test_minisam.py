@@ -145,6 +145,13 @@ def test_a_weight_that_nothing_uses_is_refused():
         encoder_tensors(graph(named=unused))
 
 
+def test_a_weight_that_two_modules_share_is_refused():
+    """It would be given to one of them, and the other's key would be missing."""
+    shared = ("onnx::MatMul_1", np.ones((2, 2), np.float32))
+    with pytest.raises(CheckpointError, match="onnx::MatMul_1 is used by 2 nodes"):
+        encoder_tensors(graph(("/a/MatMul", "MatMul", *shared), ("/b/MatMul", "MatMul", *shared)))
+
+
 def test_the_dead_head_has_the_classifier_shapes():
     shapes = {name: array.shape for name, array in dead_head().items()}
     assert shapes["image_encoder.head.weight"] == (1000, 320)

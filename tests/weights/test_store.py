@@ -221,6 +221,25 @@ print(store.fetch(Entry("tiny", "tiny", "sam-64", "", 1, "", (source,), "e" * 64
 """
 
 
+def test_without_pytorch_a_checkpoint_is_not_even_downloaded(files, cache):
+    source = files.source()
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import sys; sys.modules['torch'] = None\n" + FETCH,
+            source.url,
+            str(source.size),
+            source.sha256,
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert 'tiny.pt can only be read with PyTorch: pip install "samphire[torch]"' in done.stderr
+    assert files.ranges == []
+
+
 def test_two_processes_at_once_fetch_once(files, cache):
     files.mode = "slow"
     source = files.source()

@@ -12,10 +12,10 @@ from itertools import product
 
 import torch
 from torch import nn
-from torch.nn import functional
 
 from samphire.errors import ShapeError
 from samphire.model.tiny_convolutions import ConvNorm, DropPath
+from samphire.model.windows import window_partition, window_unpartition
 
 
 class Mlp(nn.Module):
@@ -140,9 +140,11 @@ class TinyViTBlock(nn.Module):
                 f"a stage got {x.shape[1]} tokens: expected {height} x {width}; TinyViT takes "
                 "pictures of the one size it was built for"
             )
-        windows = window_partition(x.unflatten(1, (height, width)), self.window_size)
-        attended = window_unpartition(self.attn(windows), self.window_size, (height, width))
-        x = x + self.drop_path(attended.flatten(1, 2))
+        # zeros fill the last windows up; they are attended to, as published
+        windows, padded = window_partition(x.unflatten(1, (height, width)), self.window_size)
+        attended = self.attn(windows.flatten(1, 2)).unflatten(1, windows.shape[1:3])
+        joined = window_unpartition(attended, self.window_size, padded, (height, width))
+        x = x + self.drop_path(joined.flatten(1, 2))
         grid = x.transpose(1, 2).unflatten(2, (height, width))  # (B, C, H, W)
         x = self.local_conv(grid).flatten(2).transpose(1, 2)  # (B, H * W, C)
         mixed: torch.Tensor = x + self.drop_path(self.mlp(x))
@@ -161,24 +163,3 @@ def offset_index(resolution: tuple[int, int]) -> torch.Tensor:
     cells = torch.tensor(list(product(range(resolution[0]), range(resolution[1]))))  # (N, 2)
     offsets = (cells[:, None] - cells[None, :]).abs()  # (N, N, 2)
     return offsets[..., 0] * resolution[1] + offsets[..., 1]
-
-
-def window_partition(grid: torch.Tensor, side: int) -> torch.Tensor:
-    """Cut (B, H, W, C) into windows (B * n, side * side, C); zeros fill up below and right.
-
-    The zeros come before the attention's own normalisation and are attended to, as published.
-    """
-    _, height, width, _ = grid.shape
-    padded = functional.pad(grid, (0, 0, 0, -width % side, 0, -height % side))
-    split = padded.unflatten(1, (-1, side)).unflatten(3, (-1, side))  # (B, n, side, m, side, C)
-    windows: torch.Tensor = split.transpose(2, 3).flatten(3, 4).flatten(0, 2)
-    return windows
-
-
-def window_unpartition(windows: torch.Tensor, side: int, size: tuple[int, int]) -> torch.Tensor:
-    """Undo :func:`window_partition`: (B, H, W, C) without the filling; ``size`` is (H, W)."""
-    height, width = size
-    down, across = -(-height // side), -(-width // side)
-    grid = windows.unflatten(0, (-1, down, across)).unflatten(3, (side, side))
-    padded: torch.Tensor = grid.transpose(2, 3).flatten(3, 4).flatten(1, 2)
-    return padded[:, :height, :width]  # (B, H, W, C)

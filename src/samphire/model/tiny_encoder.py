@@ -38,14 +38,25 @@ class Stage(nn.Module):
         self.downsample = downsample
         self.use_checkpoint = use_checkpoint
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Cells of this stage -> tokens (B, N, C) of the next."""
-        for block in self.blocks:
+    @property
+    def depth(self) -> int:
+        """How many blocks it has."""
+        return len(self.blocks)
+
+    def forward(self, x: torch.Tensor, first: int = 0, stop: int | None = None) -> torch.Tensor:
+        """Cells of this stage -> tokens (B, N, C) of the next.
+
+        Args:
+            x: cells, (B, C, H, W) in the first stage, tokens (B, N, C) in the others.
+            first: block to begin with.
+            stop: block to end before, or None to go through and on to the next stage.
+        """
+        for block in self.blocks[first:stop]:
             if self.use_checkpoint and torch.is_grad_enabled():
                 x = checkpoint(block, x, use_reentrant=False)
             else:
                 x = block(x)
-        return x if self.downsample is None else self.downsample(x)
+        return x if self.downsample is None or stop is not None else self.downsample(x)
 
 
 class TinyViT(nn.Module):
@@ -126,13 +137,34 @@ class TinyViT(nn.Module):
         Raises:
             ShapeError: the pixels are not ``img_size`` on a side.
         """
+        return self.encode_from(self.encode_until(x, 0), 0)
+
+    def encode_until(self, x: torch.Tensor, block: int) -> torch.Tensor:
+        """Pixels -> what goes into this block, counted through all stages (0 for the first).
+
+        That is (B, C, H, W) in the first stage, tokens (B, H * W, C) in the others.
+        """
         check_shape(x, ("B", "C", self.img_size, self.img_size), "the encoder's input")
         x = self.patch_embed(x)  # (B, C, S / 4, S / 4)
-        for stage in self.layers:
+        for stage in self._stages():
+            if block < stage.depth:
+                return stage(x, 0, block) if block else x
             x = stage(x)  # (B, N, C)
-        x = x.transpose(1, 2).unflatten(2, (self.grid, self.grid))  # (B, C, G, G)
-        embedding: torch.Tensor = self.neck(x)  # (B, 256, G, G)
+            block -= stage.depth
+        return x
+
+    def encode_from(self, tokens: torch.Tensor, block: int) -> torch.Tensor:
+        """What goes into this block -> embedding (B, 256, G, G)."""
+        for stage in self._stages():
+            if block < stage.depth:
+                tokens = stage(tokens, max(block, 0))  # (B, N, C)
+            block -= stage.depth
+        grid = tokens.transpose(1, 2).unflatten(2, (self.grid, self.grid))  # (B, C, G, G)
+        embedding: torch.Tensor = self.neck(grid)  # (B, 256, G, G)
         return embedding
+
+    def _stages(self) -> list[Stage]:
+        return [stage for stage in self.layers if isinstance(stage, Stage)]
 
 
 def _initialise(module: nn.Module) -> None:

@@ -87,9 +87,7 @@ def _complete(source: UrlSource, part: Path, bar: "tqdm[Never]") -> None:
         except requests.RequestException as error:
             reason = _reason(error)
         if _size(part) <= have:
-            raise FetchError(
-                reason + (f" ({have:,} of {source.size:,} bytes are kept)" * bool(have))
-            )
+            raise FetchError(f"{reason} ({have:,} of {source.size:,} bytes are here)")
     if _size(part) < source.size:
         raise FetchError(
             f"cut off {_MOST_ATTEMPTS} times: {_size(part):,} of {source.size:,} bytes are kept, "

