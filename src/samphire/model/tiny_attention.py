@@ -76,9 +76,8 @@ class Attention(nn.Module):
         self.norm = nn.LayerNorm(dim)
         self.qkv = nn.Linear(dim, num_heads * (2 * key_dim + self.value_dim))
         self.proj = nn.Linear(num_heads * self.value_dim, dim)
-        index = offset_index(resolution)
-        self.attention_biases = nn.Parameter(torch.zeros(num_heads, int(index.max()) + 1))
-        self.register_buffer("attention_bias_idxs", index, persistent=False)
+        self.attention_biases = nn.Parameter(torch.zeros(num_heads, resolution[0] * resolution[1]))
+        self.register_buffer("attention_bias_idxs", offset_index(resolution), persistent=False)
         self.probabilities = nn.Identity()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

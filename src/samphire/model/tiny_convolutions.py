@@ -73,21 +73,29 @@ class PatchEmbed(nn.Module):
         embed_dim: channels out.
         resolution: side of the picture, pixels.
         activation: between the two.
+        cell: side of a cell, pixels: 4, or 1 for LiteMedSAM, whose stem looks at single pixels.
     """
 
     def __init__(
-        self, in_chans: int, embed_dim: int, resolution: int, activation: Activation
+        self,
+        in_chans: int,
+        embed_dim: int,
+        resolution: int,
+        activation: Activation,
+        *,
+        cell: int = 4,
     ) -> None:
         super().__init__()
-        self.patches_resolution = (resolution // 4, resolution // 4)
+        self.patches_resolution = (resolution // cell, resolution // cell)
+        kernel, stride, pad = (1, 1, 0) if cell == 1 else (3, 2, 1)
         self.seq = nn.Sequential(
-            ConvNorm(in_chans, embed_dim // 2, 3, 2, 1),
+            ConvNorm(in_chans, embed_dim // 2, kernel, stride, pad),
             activation(),
-            ConvNorm(embed_dim // 2, embed_dim, 3, 2, 1),
+            ConvNorm(embed_dim // 2, embed_dim, kernel, stride, pad),
         )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(B, 3, S, S) -> (B, C, S / 4, S / 4)."""
+        """(B, 3, S, S) -> (B, C, S / cell, S / cell)."""
         embedded: torch.Tensor = self.seq(x)
         return embedded
 

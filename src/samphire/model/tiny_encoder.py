@@ -1,9 +1,10 @@
-"""TinyViT, MobileSAM's image encoder: one stage of convolutions, three of windowed attention.
+"""TinyViT, the image encoder of MobileSAM and LiteMedSAM: convolutions, then windowed attention.
 
     pixels (B, 3, 1024, 1024) -> 256 x 256 cells -> 128 -> 64 -> 64 -> neck -> (B, 256, 64, 64)
 
 Not for its blocks (``tiny_convolutions.py``, ``tiny_attention.py``). State-dict keys equal the
-published checkpoint's, the unused classifier's included. Source: MobileSAM
+published checkpoint's, the unused classifier's included. LiteMedSAM takes 256 pixels and its cells
+are single pixels, so that the grids are the same. Source: MobileSAM
 ``modeling/tiny_vit_sam.py``; Wu et al. 2022 (TinyViT), section 3.2 and table 1.
 """
 
@@ -77,6 +78,8 @@ class TinyViT(nn.Module):
         mbconv_expand_ratio: hidden channels of the first stage's bottlenecks by its channels.
         local_conv_size: side of the blocks' convolution.
         layer_lr_decay: recorded for those who train; nothing here reads it.
+        cell: pixels on a side of a cell of the first stage, 4 or 1; not of the published class.
+        classifier: whether there is one; LiteMedSAM's class has none.
     """
 
     def __init__(
@@ -95,14 +98,17 @@ class TinyViT(nn.Module):
         mbconv_expand_ratio: float = 4.0,
         local_conv_size: int = 3,
         layer_lr_decay: float = 1.0,
+        *,
+        cell: int = 4,
+        classifier: bool = True,
     ) -> None:
         super().__init__()
         self.img_size = img_size
         self.layer_lr_decay = layer_lr_decay
-        self.patch_embed = PatchEmbed(in_chans, embed_dims[0], img_size, nn.GELU)
-        rates = torch.linspace(0, drop_path_rate, sum(depths)).tolist()
+        self.patch_embed = PatchEmbed(in_chans, embed_dims[0], img_size, nn.GELU, cell=cell)
+        rates = [drop_path_rate * block / max(sum(depths) - 1, 1) for block in range(sum(depths))]
         strides = [2] * (len(depths) - 2) + [1]
-        side = img_size // 4
+        side = img_size // cell
         self.layers = nn.ModuleList()
         for stage, (dim, depth) in enumerate(zip(embed_dims, depths, strict=True)):
             stage_rates, rates = rates[:depth], rates[depth:]
@@ -121,8 +127,9 @@ class TinyViT(nn.Module):
                 side //= strides[stage]
             self.layers.append(Stage(blocks, merging, use_checkpoint=use_checkpoint))
         self.grid = side
-        self.norm_head = nn.LayerNorm(embed_dims[-1])
-        self.head = nn.Linear(embed_dims[-1], num_classes)
+        if classifier:
+            self.norm_head = nn.LayerNorm(embed_dims[-1])
+            self.head = nn.Linear(embed_dims[-1], num_classes)
         self.apply(_initialise)
         self.neck = nn.Sequential(
             nn.Conv2d(embed_dims[-1], OUT_CHANNELS, 1, bias=False),
@@ -132,7 +139,9 @@ class TinyViT(nn.Module):
         )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Pixels (B, 3, S, S), normalised and padded -> embedding (B, 256, G, G), G = S / 16.
+        """Pixels (B, 3, S, S), normalised and padded -> embedding (B, 256, G, G).
+
+        G is S / 16, with cells of single pixels S / 4.
 
         Raises:
             ShapeError: the pixels are not ``img_size`` on a side.
@@ -145,7 +154,7 @@ class TinyViT(nn.Module):
         That is (B, C, H, W) in the first stage, tokens (B, H * W, C) in the others.
         """
         check_shape(x, ("B", "C", self.img_size, self.img_size), "the encoder's input")
-        x = self.patch_embed(x)  # (B, C, S / 4, S / 4)
+        x = self.patch_embed(x)  # (B, C, S / cell, S / cell)
         for stage in self._stages():
             if block < stage.depth:
                 return stage(x, 0, block) if block else x
