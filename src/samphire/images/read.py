@@ -1,27 +1,36 @@
 """Any picture -> upright RGB uint8, or one error that says what was there instead.
 
-Not for masks or results (``formats/``). Rules: the EXIF orientation is obeyed; of an animation or
-a stack the first frame is taken; grey is repeated to three channels; transparent pixels are laid
-on white; CMYK is converted by Pillow. Depths above 8 bits are refused, because cutting them down
-needs a stated intensity window.
+The door of this room. Files are decoded in ``decode.py``, colours made in ``colour.py``, deep
+intensities scaled in ``intensity.py``, each rule once, for files, Pillow images and arrays alike;
+``docs/how-to/images.md`` lists them. Not for masks or results (``formats/``).
 """
 
 import hashlib
-import io
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from samphire.arrays import ByteArray
 from samphire.errors import ImageError
+from samphire.images.colour import srgb_on_white
+from samphire.images.decode import DEEP_MODES, FORMATS, decode, deep_values, eight_bit, opened
+from samphire.images.deep import Deep
+from samphire.images.intensity import Window, check_window, default_window, to_bytes
+from samphire.images.limits import DEFAULT_MAX_PIXELS, check_pixels
 
-# 100 megapixels: 300 MB as RGB; larger pictures are asked for by name.
-DEFAULT_MAX_PIXELS = 100_000_000
+__all__ = [
+    "DEFAULT_MAX_PIXELS",
+    "IMAGE_SUFFIXES",
+    "ImageLike",
+    "image_name",
+    "pixels_id",
+    "read_image",
+]
 
 # What a folder is searched for. A file named by hand is tried whatever its name.
 IMAGE_SUFFIXES = frozenset(
@@ -29,37 +38,56 @@ IMAGE_SUFFIXES = frozenset(
     | {".tga", ".tif", ".tiff", ".webp"}
 )
 
-ImageLike = str | Path | bytes | Image.Image | npt.NDArray[np.uint8]
-
-_PILLOW_LIMIT = threading.Lock()
-
-_EIGHT_BIT_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBa", "La", "RGBX", "CMYK", "YCbCr")
+ImageLike = str | Path | bytes | Image.Image | npt.NDArray[Any]
 
 
-def read_image(image: ImageLike, max_pixels: int = DEFAULT_MAX_PIXELS) -> ByteArray:
+def read_image(
+    image: ImageLike,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
+    *,
+    page: int = 0,
+    window: Window | None = None,
+) -> ByteArray:
     """The picture as upright RGB.
 
     Args:
-        image: a path, the bytes of a file, a Pillow image, or an array (H, W) or (H, W, 3) of
-            uint8, which is taken as it is: grey or RGB, upright.
+        image: a path, the bytes of a file, a Pillow image as it stands, or an array (H, W),
+            (H, W, 1), (H, W, 3) RGB or (H, W, 4) RGBA, upright, of bool, integers or floats.
         max_pixels: refuse larger files; read from the header before anything is decoded. An
             array, which is in memory already, is taken whatever its size.
+        page: of a TIFF, or frame of an animation, from 0.
+        window: the intensities that become black and white, in the file's own unit (for CT:
+            Hounsfield units), for pixels deeper than 8 bits; linear between, clipped. None: the
+            rule in ``intensity.py``. Refused for 8-bit pixels, which are never stretched.
 
     Returns:
         (H, W, 3) uint8.
 
     Raises:
         ImageError: there is no picture, it is damaged, too large, or of a kind not read here.
+
+    >>> read_image(np.array([[-1000, 40, 3000]], np.int16), window=(-160, 240))[0, :, 0].tolist()
+    [0, 128, 255]
     """
-    if isinstance(image, np.ndarray):
-        return _from_array(image)
     name = image_name(image)
+    chosen = None if window is None else check_window(window)
+    if page < 0:
+        raise ImageError(f"page {page} of {name}: expected 0 for the first, 1 for the second, ...")
     with _explained(name):
+        if isinstance(image, np.ndarray):
+            _check_page(page, "an array")
+            return _from_array(image, chosen)
         if isinstance(image, Image.Image):
-            return _upright_rgb(image, name, max_pixels)
-        source = io.BytesIO(image) if isinstance(image, bytes) else Path(image)
-        with _open(source) as opened:
-            return _upright_rgb(opened, name, max_pixels)
+            _check_page(page, "a Pillow image (seek to it first)")
+            check_pixels(image.width, image.height, name, max_pixels)
+            if image.mode in DEEP_MODES:
+                return _shown(Deep(deep_values(image)), chosen, name)
+            return _eight_bit(eight_bit(image, name), chosen, name)
+        with opened(image) as file:
+            decoded = decode(file, name, max_pixels, page)
+            if isinstance(decoded, Deep):
+                return _shown(decoded, chosen, name)
+            return _eight_bit(decoded, chosen, name)
 
 
 def image_name(image: ImageLike) -> str:
@@ -75,70 +103,80 @@ def pixels_id(image: ByteArray) -> str:
     return digest.hexdigest()
 
 
-def _from_array(image: npt.NDArray[np.uint8]) -> ByteArray:
-    if image.dtype != np.uint8:
+def _from_array(image: npt.NDArray[Any], window: Window | None) -> ByteArray:
+    flat = image.ndim == 2 or (image.ndim == 3 and image.shape[2] in (1, 3, 4))
+    if not flat or 0 in image.shape:
         raise ImageError(
-            f"the image array is {image.dtype}: expected uint8 from 0 to 255 "
-            "(scale it first, so that it is you who chooses what becomes black and white)"
+            f"the image array has shape {image.shape}: expected (height, width), or a third axis "
+            "of 1 (grey), 3 (RGB) or 4 (RGBA), neither side empty"
         )
-    grey = image.ndim == 2
-    if not (grey or (image.ndim == 3 and image.shape[2] == 3)) or 0 in image.shape:
+    kind, bits = image.dtype.kind, 8 * image.dtype.itemsize
+    if kind not in "buif" or bits > 64:
+        raise ImageError(f"the image array is {image.dtype}: expected bool, integers or floats")
+    grey = image[..., 0] if image.ndim == 3 and image.shape[2] == 1 else image
+    if kind == "b":
+        grey = grey.astype(np.uint8) * np.uint8(255)
+    if grey.dtype != np.uint8:
+        return _shown(Deep(grey), window, "the image array")
+    _refuse_window(window, "the image array")
+    return _rgb(grey, None, "the image array")
+
+
+def _shown(deep: Deep, window: Window | None, name: str) -> ByteArray:
+    """Deep intensities as RGB: colours through the window, alpha by its own range."""
+    values = deep.values
+    if values.dtype == np.uint8:
+        _refuse_window(window, name)
+        return _rgb(values, deep.profile, name)
+    has_alpha = values.ndim == 3 and values.shape[2] == 4
+    colours = values[..., :3] if has_alpha else values
+    shown = to_bytes(colours, window or default_window(colours, name))
+    if has_alpha:
+        opaque = 1.0 if values.dtype.kind == "f" else float(np.iinfo(values.dtype).max)
+        shown = np.concatenate([shown, to_bytes(values[..., 3:], (0.0, opaque))], axis=2)
+    return _rgb(shown, deep.profile, name)
+
+
+def _eight_bit(image: Image.Image, window: Window | None, name: str) -> ByteArray:
+    _refuse_window(window, name)
+    return srgb_on_white(image, name)
+
+
+def _rgb(values: ByteArray, profile: bytes | None, name: str) -> ByteArray:
+    """(H, W), (H, W, 3) or (H, W, 4) uint8 as (H, W, 3)."""
+    if values.ndim == 2:
+        return np.stack([values] * 3, axis=-1)
+    if values.shape[2] == 3 and not profile:
+        return np.ascontiguousarray(values)
+    made = Image.fromarray(np.ascontiguousarray(values))
+    made.info["icc_profile"] = profile
+    return srgb_on_white(made, name)
+
+
+def _refuse_window(window: Window | None, name: str) -> None:
+    if window is not None:
         raise ImageError(
-            f"the image array has shape {image.shape}: expected (height, width) or "
-            "(height, width, 3), neither side empty"
+            f"{name} has 8 bits a channel: a window is for deeper pixels (leave it out, or hand "
+            "over the intensities before they were cut to 8 bits)"
         )
-    return np.ascontiguousarray(np.stack([image] * 3, axis=-1) if grey else image)
 
 
-def _open(source: Path | io.BytesIO) -> Image.Image:
-    """Read the header only, without Pillow's own limit of pixels; ours is checked next.
-
-    Pillow's is one number for the whole process: too low for a large ``max_pixels``, and up to
-    twice that number it is a warning only.
-    """
-    with _PILLOW_LIMIT:
-        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
-        try:
-            return Image.open(source)
-        finally:
-            Image.MAX_IMAGE_PIXELS = limit
-
-
-def _upright_rgb(image: Image.Image, name: str, max_pixels: int) -> ByteArray:
-    _check_pixels(image.width, image.height, name, max_pixels)
-    if image.mode not in _EIGHT_BIT_MODES:
-        raise ImageError(
-            f"{name} holds {image.mode!r} pixels ({image.format}): expected 8 bits a channel; "
-            "convert it with the intensity range you want to see"
-        )
-    image.load()
-    upright = ImageOps.exif_transpose(image)
-    if upright.has_transparency_data:
-        over = upright.convert("RGBA")
-        upright = Image.alpha_composite(Image.new("RGBA", over.size, "white"), over)
-    return np.array(upright.convert("RGB"))
-
-
-def _check_pixels(width: int, height: int, name: str, max_pixels: int) -> None:
-    if width * height > max_pixels:
-        raise ImageError(
-            f"{name} is {width}x{height}, {width * height / 1e6:.0f} megapixels: expected at most "
-            f"{max_pixels / 1e6:.0f} (raise max_pixels, --max-pixels, if you trust the file)"
-        )
+def _check_page(page: int, what: str) -> None:
+    if page:
+        raise ImageError(f"page {page} of {what}: expected page 0, there is no other")
 
 
 @contextmanager
 def _explained(name: str) -> Iterator[None]:
-    """Turn what Pillow raises on bad files into an ImageError that names the file."""
+    """Turn what decoders raise on bad files into an ImageError that names the file."""
     try:
         yield
     except ImageError:
         raise
-    except FileNotFoundError as error:
-        raise ImageError(f"{error.filename} does not exist") from error
-    except IsADirectoryError as error:
-        raise ImageError(f"{error.filename} is a folder: expected an image file") from error
     except UnidentifiedImageError as error:
-        raise ImageError(f"{name} is not an image that can be read here") from error
+        raise ImageError(
+            f"{name} is not an image that can be read here: expected {', '.join(FORMATS)}"
+        ) from error
     except Exception as error:  # decoders raise what they like: libavif's a ZeroDivisionError
-        raise ImageError(f"{name} cannot be read: {str(error) or type(error).__name__}") from error
+        said = " ".join(str(error).split()) or type(error).__name__
+        raise ImageError(f"{name} cannot be read: {said}") from error
