@@ -59,7 +59,7 @@ def test_the_file_is_plain_safetensors_and_says_what_it_is(embedding, path):
     assert np.array_equal(load_file(path)["features"], embedding.features)
     metadata = _split(path)[0]["__metadata__"]
     assert metadata["format"] == "samphire-embedding"
-    assert metadata["version"] == "1"
+    assert metadata["version"] == "2"
     assert metadata["samphire"] == version("samphire")
 
 
@@ -74,7 +74,7 @@ def test_saving_replaces_the_file_and_leaves_no_other(embedding, path):
     ("key", "value", "message"),
     [
         ("format", "samphire-adapter", "holds 'samphire-adapter': expected 'samphire-embedding'"),
-        ("version", "2", "is version 2 of samphire-embedding: .* reads 1; upgrade it"),
+        ("version", "3", "is version 3 of samphire-embedding: .* reads 2; upgrade it"),
         ("preprocessing", "sam-0", "not an image embedding .*preprocessing 'sam-0' is not known"),
         ("preprocessing", "sam-1024", r"features has shape .* expected \(1, C, 64, 64\)"),
         ("preprocessing", "squash-64", "preprocessing 'squash-64' is not known"),

@@ -1,10 +1,22 @@
-"""A picture -> its embedding: the slow part, done once an image."""
+"""A picture -> its embedding: the slow part, done once an image.
+
+With a cache it is done once ever: an embedding whose key is there is taken, and the encoder is
+not run.
+"""
 
 import logging
 import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Protocol
 
+import numpy as np
+
+from samphire.arrays import ByteArray, FloatArray
 from samphire.embedding import EmbeddingKey, ImageEmbedding
 from samphire.engines.base import Engine
+from samphire.errors import ImageError
+from samphire.geometry import Frame
 from samphire.images.preprocessing import preprocessing
 from samphire.images.read import (
     DEFAULT_MAX_PIXELS,
@@ -16,16 +28,41 @@ from samphire.images.read import (
 
 logger = logging.getLogger(__name__)
 
+# Embeddings that embed_many holds back at most while a batch fills, in batches.
+HELD_BACK = 4
+
+
+class EmbeddingStore(Protocol):
+    """Where embeddings are kept by their keys; ``formats/embedding_cache.py`` is one, on disk."""
+
+    def get(self, key: EmbeddingKey) -> ImageEmbedding | None:
+        """The embedding with this key, or None."""
+        ...
+
+    def put(self, embedding: ImageEmbedding) -> None:
+        """Keep an embedding."""
+        ...
+
 
 def embed(
-    engine: Engine, image: ImageLike, *, max_pixels: int = DEFAULT_MAX_PIXELS
+    engine: Engine,
+    image: ImageLike,
+    *,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
+    page: int = 0,
+    window: tuple[float, float] | None = None,
+    cache: EmbeddingStore | None = None,
 ) -> ImageEmbedding:
     """Run the image encoder on one picture.
 
     Args:
         engine: from ``samphire.load``.
-        image: path, bytes of a file, Pillow image, or array (H, W) or (H, W, 3) uint8.
+        image: path, bytes of a file, Pillow image, or array (H, W) or (H, W, 3).
         max_pixels: refuse larger pictures, before they are decoded.
+        page: of a file with several, from 0.
+        window: intensities of a deep picture that become black and white; None: the rule of
+            ``images/read.py``.
+        cache: looked into first, by the upright RGB pixels and the encoder's weights, and filled.
 
     Returns:
         The embedding, for any number of prompts; it knows the picture's size and its maker.
@@ -35,21 +72,133 @@ def embed(
 
     Source: Kirillov et al. 2023, section 3 and appendix A, "Image encoder".
     """
-    rgb = read_image(image, max_pixels)
+    rgb = read_image(image, max_pixels, page=page, window=window)
+    (embedding,) = _encoded(engine, [_looked_up(engine, rgb, image_name(image), cache)], cache)
+    return embedding
+
+
+def embed_many(
+    engine: Engine,
+    images: Iterable[ImageLike],
+    *,
+    batch_size: int = 1,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
+    page: int = 0,
+    window: tuple[float, float] | None = None,
+    cache: EmbeddingStore | None = None,
+) -> Iterator[ImageEmbedding]:
+    """Embed pictures one after the other, as they are asked for.
+
+    Args:
+        engine: from ``samphire.load``.
+        images: each as for :func:`embed`; read when its turn comes.
+        batch_size: pictures in one call of the encoder. A larger batch may change the last
+            digits, and holds that many pictures in memory.
+        max_pixels: see :func:`embed`, as ``page``, ``window`` and ``cache``.
+        page: of each file.
+        window: of each picture.
+        cache: pictures that are there do not count for the batch.
+
+    Returns:
+        Embeddings in the order of the images. Equal pictures in one batch are encoded once.
+
+    Raises:
+        ValueError: ``batch_size`` is below 1.
+        ImageError: while iterating: a picture cannot be read; its place in the order is named,
+            and those before it have been given. To go on past bad files, embed a folder on the
+            command line, or call :func:`embed` for each.
+    """
+    if batch_size < 1:
+        raise ValueError(f"batch_size={batch_size}: expected at least 1")
+
+    def looked_up(index: int, image: ImageLike) -> "_Picture":
+        try:
+            rgb = read_image(image, max_pixels, page=page, window=window)
+        except ImageError as error:
+            raise ImageError(f"image {index}, counted from 0: {error}") from error
+        return _looked_up(engine, rgb, image_name(image), cache)
+
+    pictures = (looked_up(index, image) for index, image in enumerate(images))
+    return _in_batches(engine, pictures, batch_size, cache)
+
+
+@dataclass(frozen=True, eq=False)
+class _Picture:
+    """One picture on its way: its embedding where the cache had it, else its pixels."""
+
+    name: str
+    key: EmbeddingKey
+    rgb: ByteArray
+    found: ImageEmbedding | None
+
+
+def _looked_up(engine: Engine, rgb: ByteArray, name: str, cache: EmbeddingStore | None) -> _Picture:
+    key = EmbeddingKey(engine.info.encoder_id, engine.info.preprocessing, pixels_id(rgb))
+    found = None if cache is None else cache.get(key)
+    return _Picture(name, key, rgb[:0] if found else rgb, found)
+
+
+def _in_batches(
+    engine: Engine,
+    pictures: Iterator[_Picture],
+    batch_size: int,
+    cache: EmbeddingStore | None,
+) -> Iterator[ImageEmbedding]:
+    """Embeddings in order; the encoder is called when enough pictures wait for it."""
+    held: list[_Picture] = []
+    waiting: set[EmbeddingKey] = set()
+    failure: ImageError | None = None
+    while failure is None:
+        try:
+            picture = next(pictures)
+        except StopIteration:
+            break
+        except ImageError as error:  # told after the pictures before it
+            failure = error
+            break
+        held.append(picture)
+        waiting |= set() if picture.found else {picture.key}
+        if not waiting or len(waiting) == batch_size or len(held) == HELD_BACK * batch_size:
+            yield from _encoded(engine, held, cache)
+            held, waiting = [], set()
+    yield from _encoded(engine, held, cache)
+    if failure is not None:
+        raise failure
+
+
+def _encoded(
+    engine: Engine, pictures: list[_Picture], cache: EmbeddingStore | None
+) -> list[ImageEmbedding]:
+    """The embeddings of these pictures: one call of the encoder for all that need it."""
+    missing = {picture.key: picture for picture in pictures if picture.found is None}
+    made: dict[EmbeddingKey, ImageEmbedding] = {}
+    if missing:
+        made = _run(engine, list(missing.values()))
+        for embedding in made.values():
+            if cache is not None:
+                cache.put(embedding)
+    return [replace(picture.found or made[picture.key], image=picture.name) for picture in pictures]
+
+
+def _run(engine: Engine, pictures: list[_Picture]) -> dict[EmbeddingKey, ImageEmbedding]:
+    """Run the image encoder."""
     started = time.perf_counter()
-    pixels, frame = preprocessing(engine.info.preprocessing).apply(rgb)
-    embedding = ImageEmbedding(
-        features=engine.encode(pixels),
-        frame=frame,
-        key=EmbeddingKey(engine.info.encoder_id, engine.info.preprocessing, pixels_id(rgb)),
-        made_by=str(engine.info),
-        image=image_name(image),
-    )
+    record = preprocessing(engine.info.preprocessing)
+    inputs: list[tuple[FloatArray, Frame]] = [record.apply(picture.rgb) for picture in pictures]
+    features = engine.encode(np.concatenate([pixels for pixels, _ in inputs]))
     logger.info(
-        "embedded %s, %s, in %.2f s by %s",
-        embedding.image,
-        frame.original,
+        "embedded %s in %.2f s by %s",
+        ", ".join(f"{p.name}, {f.original}" for p, (_, f) in zip(pictures, inputs, strict=True)),
         time.perf_counter() - started,
         engine.info,
     )
-    return embedding
+    return {
+        picture.key: ImageEmbedding(
+            features=features[index : index + 1],
+            frame=frame,
+            key=picture.key,
+            made_by=str(engine.info),
+            image=picture.name,
+        )
+        for index, (picture, (_, frame)) in enumerate(zip(pictures, inputs, strict=True))
+    }
