@@ -1,0 +1,1 @@
+"""Transforms and the ONNX wrapper, under their published names."""
