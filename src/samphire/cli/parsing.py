@@ -40,6 +40,9 @@ BOX = Numbers("X0,Y0,X1,Y1")
 model_option = click.option(
     "--model", default="vit_t", show_default=True, help="Name of a model, or a weights file."
 )
+variant_option = click.option(
+    "--variant", help="What a file is, where its shapes cannot tell: vit_b or medsam."
+)
 device_option = click.option(
     "--device", default="auto", show_default=True, help="cpu, cuda, cuda:1, mps or auto."
 )

