@@ -91,7 +91,8 @@ def test_when_all_fail_every_source_has_its_reason_and_the_way_out(
     assert lines[5].startswith(f"  none.pt  1,234 bytes  SHA-256 {'d' * 64}")
     assert lines[6].startswith("  tiny.pt  ")
     assert lines[7].startswith("  tiny-1.0.0.tgz  10 bytes  SHA-256 ")
-    assert lines[8].startswith("SAMPHIRE_CACHE")
+    assert lines[8].endswith("samphire models import FILE")
+    assert lines[9].startswith("SAMPHIRE_CACHE")
     assert kept(cache) == []
     assert sorted(path.name for path in cache.iterdir()) == ["downloads", "weights"]
 
