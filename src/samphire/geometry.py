@@ -20,6 +20,7 @@ import numpy.typing as npt
 from samphire.arrays import FloatArray
 
 OutputStep = Literal["resize_to_input", "crop_to_resized", "resize_to_original"]
+Averaged = Literal["logits", "probabilities"]
 
 
 @dataclass(frozen=True)
@@ -47,21 +48,27 @@ class Size:
 class Frame:
     """How one picture lies in the model's input and in its low-resolution output.
 
-    Made by ``Preprocessing.frame``, which knows the resize rule.
+    Made by ``Preprocessing.frame``, which knows the rules of each model.
 
     Attributes:
         original: size of the picture.
         resized: size of the picture inside the input square, at its top left.
+        scale: input pixels per original pixel, x and y, for prompts.
         input_side: side of the input square (SAM: 1024).
         low_res_side: side of the square of logits (SAM: 256).
         output_steps: how logits become original pixels, in order, each resize bilinear.
+        whole_boxes: corners of boxes are cut to whole input pixels, toward 0.
+        averaged: what those resizes average: the logits, or the probabilities they stand for.
     """
 
     original: Size
     resized: Size
+    scale: tuple[float, float]
     input_side: int
     low_res_side: int
     output_steps: tuple[OutputStep, ...]
+    whole_boxes: bool = False
+    averaged: Averaged = "logits"
 
     def __post_init__(self) -> None:
         if max(self.resized.height, self.resized.width) > self.input_side:
@@ -70,25 +77,23 @@ class Frame:
                 f"most {self.input_side}x{self.input_side}"
             )
 
-    @property
-    def scale(self) -> tuple[float, float]:
-        """Input pixels per original pixel, x and y (they differ a little: sizes are rounded)."""
-        return (
-            self.resized.width / self.original.width,
-            self.resized.height / self.original.height,
-        )
-
     def to_input(self, points: npt.ArrayLike) -> FloatArray:
         """Points (..., 2) or boxes (..., 4) from the original to the input frame, float64.
 
-        >>> sam = Frame(Size(1200, 1800), Size(683, 1024), 1024, 256, ())
-        >>> sam.to_input([[900.0, 600.0]]).tolist()
-        [[512.0, 341.5]]
+        >>> half = Frame(Size(600, 900), Size(300, 450), (0.5, 0.5), 450, 112, (), whole_boxes=True)
+        >>> half.to_input([[15.0, 25.0]]).tolist()
+        [[7.5, 12.5]]
+        >>> half.to_input([[15.0, 25.0, 35.0, 46.0]]).tolist()
+        [[7.0, 12.0, 17.0, 23.0]]
         """
-        return self._scaled(points, np.array(self.scale))
+        scaled = self._scaled(points, np.array(self.scale))
+        return np.trunc(scaled) if self.whole_boxes and scaled.shape[-1] == 4 else scaled
 
     def to_original(self, points: npt.ArrayLike) -> FloatArray:
-        """Points (..., 2) or boxes (..., 4) from the input to the original frame, float64."""
+        """Points (..., 2) or boxes (..., 4) from the input to the original frame, float64.
+
+        A box that was cut to whole pixels stays so.
+        """
         return self._scaled(points, 1 / np.array(self.scale))
 
     @staticmethod
@@ -105,7 +110,7 @@ def resize_weights(frame: Frame) -> tuple[FloatArray, FloatArray]:
     Every step of the published upscaling (two bilinear resizes and a crop) is linear and treats
     rows and columns apart, so all of them together are two matrices:
     ``original = rows @ low_res @ columns.T``. No row has more than four weights that are not zero,
-    none is negative, and each sums to one.
+    none is negative, and each sums to one. What they average, the frame says (``averaged``).
 
     Returns:
         rows (H, S) and columns (W, S), float32, read-only; S is ``low_res_side``.
@@ -148,16 +153,18 @@ def coverage_weights(frame: Frame) -> tuple[FloatArray, FloatArray]:
     """How much of each low-resolution cell every original pixel covers, one matrix an axis.
 
     ``low_res = rows @ mask @ columns.T`` is the area resize of a mask into the padded square:
-    a cell in the padding gets 0.
+    a cell in the padding gets 0. Pixels lie where the picture was resized to, whatever scale
+    prompts move by.
 
     Returns:
         rows (S, H) and columns (S, W), float32.
     """
     cell = frame.input_side / frame.low_res_side
-    x_scale, y_scale = frame.scale
+    original, resized = frame.original, frame.resized
+    tall, wide = original.height / resized.height, original.width / resized.width
     return (
-        _axis_coverage(frame.low_res_side, cell / y_scale, frame.original.height),
-        _axis_coverage(frame.low_res_side, cell / x_scale, frame.original.width),
+        _axis_coverage(frame.low_res_side, cell * tall, original.height),
+        _axis_coverage(frame.low_res_side, cell * wide, original.width),
     )
 
 

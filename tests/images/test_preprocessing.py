@@ -5,7 +5,8 @@ import pytest
 
 from samphire.errors import ShapeError
 from samphire.geometry import Size
-from samphire.images.preprocessing import PREPROCESSING, preprocessing, resize, sam
+from samphire.images.preprocessing import PREPROCESSING, preprocessing, sam
+from samphire.images.resize import resize
 
 
 def _picture(width: int, height: int) -> np.ndarray:

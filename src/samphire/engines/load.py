@@ -20,6 +20,7 @@ def load(
     *,
     variant: str | None = None,
     device: str = "auto",
+    dtype: str = "float32",
     offline: bool = False,
     progress: bool = True,
 ) -> "TorchEngine":
@@ -34,12 +35,13 @@ def load(
         model: a name (``samphire models list``), or the path of a weights file or folder.
         variant: what a file is, where its shapes cannot tell (``vit_b`` or ``medsam``).
         device: ``cpu``, ``cuda``, ``cuda:1``, ``mps``, or ``auto``: CUDA where it is, else CPU.
+        dtype: of the image encoder's arithmetic: ``float32``, ``bfloat16`` or ``float16``.
         offline: use what is in the cache, or fail; touch no network.
         progress: show a progress bar while fetching, on a terminal.
 
     Raises:
         WeightsError: the model is not known, cannot be had, or the file is not its checkpoint.
-        EngineUnavailableError: the device is not here.
+        EngineUnavailableError: the device is not here, or the dtype is not offered.
         MissingExtraError: PyTorch is not installed.
     """
     started = time.perf_counter()
@@ -55,6 +57,7 @@ def load(
         model=loaded.variant,
         preprocessing=loaded.preprocessing,
         device=device,
+        dtype=dtype,
         identity=loaded.identity,
     )
     logger.info("loaded %s in %.2f s", engine.info, time.perf_counter() - started)

@@ -20,6 +20,8 @@ from samphire.weights.identity import base_id, encoder_id
 # Sessions kept: a 1024-pixel picture's features take 4 MB, so this is some 60 pictures.
 SESSION_BYTES = 256 * 2**20
 
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
 
 class TorchEngine:
     """A :class:`~samphire.model.sam.Sam` as an Engine.
@@ -29,6 +31,9 @@ class TorchEngine:
         model: name of the variant, for messages.
         preprocessing: id of the record the model was trained with.
         device: as torch names it, or ``auto``: CUDA where it is, else the CPU.
+        dtype: of the image encoder's arithmetic: ``float32``, ``bfloat16`` or ``float16``. The
+            weights stay float32, as do the decoder, which costs little and places edges, and
+            all that is given and taken.
         identity: ``(encoder_id, base_id)`` where they are known; else computed on first use.
     """
 
@@ -39,9 +44,11 @@ class TorchEngine:
         model: str = "a bare module",
         preprocessing: str = "sam-1024",
         device: str = "cpu",
+        dtype: str = "float32",
         identity: tuple[str, str] | None = None,
     ) -> None:
         self.device = _device(device)
+        self._dtype = _dtype(dtype)
         self.module = module.to(self.device).eval()
         self._model = model
         self._preprocessing = preprocessing
@@ -61,13 +68,16 @@ class TorchEngine:
             runtime="torch",
             path="plain",
             device=str(self.device),
-            dtype="float32",
+            dtype=str(self._dtype).removeprefix("torch."),
         )
 
     def encode(self, pixels: FloatArray) -> FloatArray:
         """Image embeddings (B, 256, G, G) float32 of pixels (B, 3, S, S) float32, normalised."""
         check_shape(pixels, ("B", 3, "S", "S"), "pixels")
-        with torch.inference_mode():
+        half = torch.autocast(
+            self.device.type, self._dtype, enabled=self._dtype is not torch.float32
+        )
+        with torch.inference_mode(), half:
             features = self.module.encode(self._tensor(pixels))
         return _finite(features, "the image embedding")
 
@@ -162,6 +172,17 @@ def _device(name: str) -> torch.device:
             "(samphire doctor lists the devices)"
         ) from error
     return device
+
+
+def _dtype(name: str) -> torch.dtype:
+    """The type with this name.
+
+    Raises:
+        EngineUnavailableError: the arithmetic is not offered.
+    """
+    if name not in DTYPES:
+        raise EngineUnavailableError(f"dtype {name!r}: expected one of {', '.join(DTYPES)}")
+    return DTYPES[name]
 
 
 def _identity(module: Sam) -> tuple[str, str]:

@@ -54,7 +54,10 @@ class PositionEmbeddingRandom(nn.Module):
         # half precision cannot tell neighbouring pixels apart
         exact = torch.promote_types(matrix.dtype, torch.float32)
         shares = coords_input.to(exact) / torch.tensor([width, height], device=matrix.device)
-        angles = 2 * math.pi * ((2 * shares - 1) @ matrix.to(exact))
+        along_x, along_y = matrix.to(exact)  # (C / 2,) each
+        x, y = (2 * shares - 1).split(1, dim=-1)  # (..., 1) each
+        # a matrix product, written out: autocast would take one to half precision
+        angles = 2 * math.pi * (x * along_x + y * along_y)  # (..., C / 2)
         return torch.cat([angles.sin(), angles.cos()], dim=-1).to(matrix.dtype)
 
 

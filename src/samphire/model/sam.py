@@ -5,9 +5,12 @@ Differentiable from end to end: nothing here turns gradients off. Not for pixels
 section 3; segment-anything ``modeling/sam.py``, whose dictionary interface lives elsewhere.
 """
 
+import copy
+
 import torch
 from torch import nn
 
+from samphire.model.image_encoder import ImageEncoderViT
 from samphire.model.mask_decoder import MaskDecoder
 from samphire.model.prompt_encoder import PromptEncoder
 
@@ -70,3 +73,32 @@ class Sam(nn.Module):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """:meth:`encode` one picture, then :meth:`decode`."""
         return self.decode(self.encode(pixels), points, boxes, masks, multimask_output)
+
+
+def at_input_side(sam: Sam, side: int) -> Sam:
+    """The same model for another input: smaller is quicker, and sees less.
+
+    The image encoder resizes its position tables in each forward; the prompt encoder is told the
+    new sizes. Nothing was trained that way: masks get coarser.
+
+    Args:
+        sam: with a ViT encoder; it stays as it is, and both share their weights.
+        side: of the square input, pixels, a multiple of the encoder's patches (16).
+
+    Raises:
+        ValueError: the encoder's grid is fixed, or the side is no such multiple.
+    """
+    encoder = sam.image_encoder
+    if not isinstance(encoder, ImageEncoderViT):
+        raise ValueError(
+            f"input side {side}: a {type(encoder).__name__} encoder takes only the side that it "
+            "was built for; choose a model with a ViT encoder (vit_b, vit_l, vit_h, medsam)"
+        )
+    if side < encoder.patch_size or side % encoder.patch_size:
+        raise ValueError(f"input side {side}: expected a multiple of {encoder.patch_size}")
+    grid = side // encoder.patch_size
+    prompt_encoder = copy.copy(sam.prompt_encoder)  # shallow: modules and weights are shared
+    prompt_encoder.input_image_size = (side, side)
+    prompt_encoder.image_embedding_size = (grid, grid)
+    prompt_encoder.mask_input_size = (4 * grid, 4 * grid)
+    return Sam(encoder, prompt_encoder, sam.mask_decoder).train(sam.training)

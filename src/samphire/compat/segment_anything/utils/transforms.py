@@ -12,6 +12,7 @@ from samphire.arrays import ByteArray, FloatArray
 from samphire.errors import ImageError, ShapeError
 from samphire.geometry import Frame, Size
 from samphire.images import preprocessing
+from samphire.images.resize import resize
 
 
 class ResizeLongestSide:
@@ -36,7 +37,7 @@ class ResizeLongestSide:
                 "floats goes through apply_image_torch)"
             )
         flat = image[..., 0] if image.ndim == 3 and image.shape[2] == 1 else image
-        return preprocessing.resize(flat, self._frame(flat.shape[:2]).resized).copy()
+        return resize(flat, self._frame(flat.shape[:2]).resized).copy()
 
     def apply_coords(self, coords: npt.ArrayLike, original_size: tuple[int, ...]) -> FloatArray:
         """Points (..., 2) in pixels of the picture -> of the resized one, float64.
