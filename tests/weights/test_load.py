@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from small_vit import small_vit
 
 import samphire
-from samphire.errors import CheckpointError, WeightsError
+from samphire.errors import CheckpointError, EmbeddingMismatchError, WeightsError
 from samphire.model import variants
 from samphire.weights import load as loading
 from samphire.weights import names
@@ -209,3 +209,19 @@ def test_a_name_is_the_catalogues_then_a_files_then_an_imports(tmp_path, monkeyp
         samphire.load("polyps", offline=True)
     with pytest.raises(WeightsError, match="could not be had"):
         samphire.load("vit_b", offline=True)
+
+
+def test_another_input_side_is_another_preprocessing_of_the_same_weights(small, tmp_path, rng):
+    torch.save(small, tmp_path / "mine.pth")
+    whole = samphire.load(tmp_path / "mine.pth", variant="vit_b", device="cpu")
+    half = samphire.load(tmp_path / "mine.pth", variant="vit_b", device="cpu", input_side=64)
+    assert (whole.info.preprocessing, half.info.preprocessing) == ("sam-128", "sam-64")
+    assert whole.info.encoder_id == half.info.encoder_id
+    image = rng.integers(0, 256, (80, 60, 3), np.uint8)
+    embedding = samphire.embed(half, image)
+    assert embedding.features.shape == (1, 256, 4, 4)
+    assert len(samphire.segment(half, embedding, points=[(30, 40)])) == 1
+    with pytest.raises(EmbeddingMismatchError, match="with preprocessing sam-64"):
+        samphire.segment(whole, embedding, points=[(30, 40)])
+    with pytest.raises(ValueError, match="input side 100: expected a multiple of 16"):
+        samphire.load(tmp_path / "mine.pth", variant="vit_b", device="cpu", input_side=100)

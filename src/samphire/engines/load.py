@@ -21,6 +21,7 @@ def load(
     variant: str | None = None,
     device: str = "auto",
     dtype: str = "float32",
+    input_side: int | None = None,
     offline: bool = False,
     progress: bool = True,
 ) -> "TorchEngine":
@@ -36,12 +37,15 @@ def load(
         variant: what a file is, where its shapes cannot tell (``vit_b`` or ``medsam``).
         device: ``cpu``, ``cuda``, ``cuda:1``, ``mps``, or ``auto``: CUDA where it is, else CPU.
         dtype: of the image encoder's arithmetic: ``float32``, ``bfloat16`` or ``float16``.
+        input_side: of the model's square input, pixels, a multiple of 16, for ViT models; None:
+            the side that it was trained with. Smaller is quicker, and masks get coarser.
         offline: use what is in the cache, or fail; touch no network.
         progress: show a progress bar while fetching, on a terminal.
 
     Raises:
         WeightsError: the model is not known, cannot be had, or the file is not its checkpoint.
         EngineUnavailableError: the device is not here, or the dtype is not offered.
+        ShapeError: the model takes no such ``input_side``.
         MissingExtraError: PyTorch is not installed.
     """
     started = time.perf_counter()
@@ -52,6 +56,8 @@ def load(
     from samphire.weights.load import load_module
 
     loaded = load_module(path, variant)
+    if input_side is not None:
+        loaded = loaded.at_input_side(input_side)
     engine = TorchEngine(
         loaded.module,
         model=loaded.variant,

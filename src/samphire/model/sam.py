@@ -10,6 +10,7 @@ import copy
 import torch
 from torch import nn
 
+from samphire.errors import ShapeError
 from samphire.model.image_encoder import ImageEncoderViT
 from samphire.model.mask_decoder import MaskDecoder
 from samphire.model.prompt_encoder import PromptEncoder
@@ -86,16 +87,16 @@ def at_input_side(sam: Sam, side: int) -> Sam:
         side: of the square input, pixels, a multiple of the encoder's patches (16).
 
     Raises:
-        ValueError: the encoder's grid is fixed, or the side is no such multiple.
+        ShapeError: the encoder's grid is fixed, or the side is no such multiple.
     """
     encoder = sam.image_encoder
     if not isinstance(encoder, ImageEncoderViT):
-        raise ValueError(
+        raise ShapeError(
             f"input side {side}: a {type(encoder).__name__} encoder takes only the side that it "
             "was built for; choose a model with a ViT encoder (vit_b, vit_l, vit_h, medsam)"
         )
     if side < encoder.patch_size or side % encoder.patch_size:
-        raise ValueError(f"input side {side}: expected a multiple of {encoder.patch_size}")
+        raise ShapeError(f"input side {side}: expected a multiple of {encoder.patch_size}")
     grid = side // encoder.patch_size
     prompt_encoder = copy.copy(sam.prompt_encoder)  # shallow: modules and weights are shared
     prompt_encoder.input_image_size = (side, side)

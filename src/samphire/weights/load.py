@@ -18,7 +18,7 @@ import numpy.typing as npt
 import torch
 
 from samphire.errors import CheckpointError
-from samphire.model.sam import Sam
+from samphire.model.sam import Sam, at_input_side
 from samphire.model.variants import SAM_VARIANTS, VIT_VARIANTS
 from samphire.weights import names
 from samphire.weights.catalog import CATALOG, OTHER_MEDSAM_FILES, Entry, entry_of_file
@@ -73,6 +73,12 @@ class LoadedModel:
     variant: str
     preprocessing: str
     identity: tuple[str, str] | None
+
+    def at_input_side(self, side: int) -> "LoadedModel":
+        """The same weights for another input; see :func:`samphire.model.sam.at_input_side`."""
+        family, _, _ = self.preprocessing.rpartition("-")
+        module = at_input_side(self.module, side)
+        return replace(self, module=module, preprocessing=f"{family}-{side}")
 
 
 def load_module(path: Path, variant: str | None = None) -> LoadedModel:
