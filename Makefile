@@ -13,6 +13,7 @@ help: ## what each target does
 install: $(VENV)/.installed ## make .venv with all that demo, tests and checks need
 
 $(VENV)/.installed: pyproject.toml constraints.txt
+	@echo "installing into $(VENV), once: a minute or two"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@

@@ -13,6 +13,8 @@ from samphire.engines.torch_engine import TorchEngine
 from samphire.model import variants
 from samphire.model.sam import Sam
 
+THREADS = torch.get_num_threads()
+
 
 def random_weights(module: torch.nn.Module, seed: int = 0) -> None:
     """Fill every parameter and statistic, those included that start as zeros or ones.
@@ -34,6 +36,12 @@ def random_weights(module: torch.nn.Module, seed: int = 0) -> None:
                 value.copy_(0.1 * noise)
             else:
                 value.copy_(1 + 0.1 * noise)
+
+
+@pytest.fixture(autouse=True)
+def _threads(request: pytest.FixtureRequest) -> None:
+    """One thread for tiny tensors, which more only slow down; all of them for real weights."""
+    torch.set_num_threads(THREADS if request.node.get_closest_marker("weights") else 1)
 
 
 @pytest.fixture(scope="session")

@@ -81,3 +81,21 @@ def test_threads_that_write_one_path_do_not_disturb_each_other(tmp_path):
     assert not failures
     assert path.read_bytes() in {b"a" * 1000, b"b" * 1000}
     assert [Path(left) for left in tmp_path.iterdir()] == [path]
+
+
+def test_an_open_reader_keeps_the_old_file_whole(tmp_path):
+    path = tmp_path / "masks.json"
+    path.write_bytes(b"old")
+    with path.open("rb") as reader:
+        atomic.write_bytes(path, b"new and longer")
+        assert reader.read() == b"old"
+    assert path.read_bytes() == b"new and longer"
+
+
+def test_the_data_are_on_the_disk_before_the_name_points_to_them(tmp_path, monkeypatch):
+    path, steps = tmp_path / "masks.json", []
+    fsync, replace = atomic.os.fsync, Path.replace
+    monkeypatch.setattr(atomic.os, "fsync", lambda file: (steps.append("sync"), fsync(file)))
+    monkeypatch.setattr(Path, "replace", lambda *given: (steps.append("name"), replace(*given)))
+    atomic.write_bytes(path, b"data")
+    assert steps == ["sync", "name"]

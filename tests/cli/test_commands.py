@@ -42,6 +42,15 @@ def test_every_command_has_help_with_an_example(path):
 
 
 @pytest.mark.parametrize(
+    "path",
+    [path for path, command in commands() if not isinstance(command, click.Group)],
+    ids=" ".join,
+)
+def test_every_command_can_answer_in_json(path):
+    assert "--json" in invoke(*path, "--help").stdout
+
+
+@pytest.mark.parametrize(
     "arguments",
     [["--help"], ["--version"], ["segment", "--help"], ["models", "list"], ["models", "where"]],
     ids=" ".join,
@@ -109,6 +118,8 @@ def test_the_catalogue_is_listed(tmp_path, monkeypatch):
     assert not any(record["here"] for record in records)
     assert invoke("models", "where").stdout.strip() == str(tmp_path)
     assert invoke("models", "where", "vit_t").stdout.startswith(str(tmp_path))
+    record = json.loads(invoke("models", "where", "vit_t", "--json").stdout)
+    assert (record["here"], record["name"]) == (False, "vit_t")
 
 
 def test_verify_says_missing_and_exits_1(tmp_path, monkeypatch):

@@ -4,6 +4,7 @@ import sys
 from dataclasses import replace
 
 import pytest
+import requests
 
 from samphire.errors import FetchError
 from samphire.weights import download as downloading
@@ -176,3 +177,19 @@ def test_a_file_of_any_size_must_have_the_hash(files, tmp_path):
     with pytest.raises(FetchError, match="its SHA-256 is"):
         download(replace(files.source(), size=None), tmp_path, progress=False)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("size", [10, None])
+def test_a_server_has_three_seconds_to_answer(tmp_path, monkeypatch, size):
+    asked = []
+
+    def refuse(*_, timeout, **__):
+        asked.append(timeout)
+        raise requests.ConnectTimeout
+
+    monkeypatch.setattr(downloading.requests, "get", refuse)
+    monkeypatch.setattr(downloading.requests, "head", refuse)
+    source = UrlSource("http://example.invalid/a.pt", "a.pt", size, "a" * 64)
+    with pytest.raises(FetchError, match="no connection within 3 s"):
+        download(source, tmp_path, progress=False)
+    assert asked == [(3, 30)]

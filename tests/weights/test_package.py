@@ -1,6 +1,8 @@
 import base64
+import errno
 import hashlib
 import io
+import sys
 import tarfile
 import time
 import zipfile
@@ -105,6 +107,31 @@ def test_what_npm_does_wrong_is_named_and_nothing_is_kept(
     with pytest.raises(FetchError, match=reason):
         fetch_archive(source, folder)
     assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["npm error code ENOSPC", "ERROR: Could not install: [Errno 28] No space left on device"],
+)
+def test_a_full_disk_is_told_as_such(source, tmp_path, fake_npm, words):
+    fake_npm(f"echo '{words}' >&2; exit 1")
+    with pytest.raises(OSError, match="npm pack: ") as full:
+        fetch_archive(source, tmp_path / "made-here")
+    assert full.value.errno == errno.ENOSPC
+
+
+@pytest.mark.parametrize("progress", [True, False])
+def test_the_wait_is_shown_on_a_terminal_when_asked_for(
+    source, tarball, tmp_path, fake_npm, monkeypatch, progress
+):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    fake_npm(f"sleep 0.7; cp {tarball} any-name.tgz")
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    fetch_archive(source, tmp_path / "made-here", progress=progress)
+    assert ("npm package tiny@1.0.0, 0 MB: 00:00" in sys.stderr.getvalue()) is progress
 
 
 def test_another_integrity_is_refused(source, tarball, tmp_path, fake_npm):

@@ -1,4 +1,4 @@
-"""The real package, by the real ``npm``: two downloads of 37 MB in all."""
+"""The real packages, by the real ``npm`` and ``pip``: some downloads of 37 MB."""
 
 import hashlib
 import shutil

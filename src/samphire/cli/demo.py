@@ -1,12 +1,19 @@
 """``samphire demo``: one click on a photo, the three-level answer in one picture."""
 
+import json
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from samphire.cli.parsing import device_option, force_option, model_option, offline_option
+from samphire.cli.parsing import (
+    device_option,
+    force_option,
+    json_option,
+    model_option,
+    offline_option,
+)
 
 if TYPE_CHECKING:
     from samphire.engines.base import Engine
@@ -23,7 +30,8 @@ PHOTO, CLICK = "truck.jpg", (500, 375)
 @device_option
 @force_option
 @offline_option
-def demo(output: str, model: str, device: str, force: bool, offline: bool) -> None:
+@json_option
+def demo(output: str, model: str, device: str, force: bool, offline: bool, as_json: bool) -> None:
     """Click on a truck, look at the answers.
 
     \b
@@ -39,10 +47,14 @@ def demo(output: str, model: str, device: str, force: bool, offline: bool) -> No
 
     path = Path(output)
     if path.exists() and not force:
-        raise OutputExistsError(f"{path} is there already: --force replaces it, or choose another")
+        raise OutputExistsError(
+            f"{path} is there already: --force replaces it, --output chooses another file"
+        )
+    click.echo("fetching the model if it is not here, then clicking on a truck", err=True)
     engine = load(model, device=device, offline=offline)
     atomic.write_bytes(path, demo_picture(engine))
-    click.echo(path.resolve())
+    picture = str(path.resolve())
+    click.echo(json.dumps({"picture": picture}) if as_json else picture)
 
 
 def demo_photo() -> bytes:

@@ -48,7 +48,8 @@ def list_models(as_json: bool) -> None:
 @models.command()
 @click.argument("names", nargs=-1, required=True, metavar="MODEL...")
 @offline_option
-def fetch(names: tuple[str, ...], offline: bool) -> None:
+@json_option
+def fetch(names: tuple[str, ...], offline: bool, as_json: bool) -> None:
     """Fetch, verify and convert a model's weights; prints the file.
 
     \b
@@ -58,7 +59,8 @@ def fetch(names: tuple[str, ...], offline: bool) -> None:
     from samphire.weights import store
 
     for entry in _entries(names):
-        click.echo(store.fetch(entry, offline=offline, progress=True))
+        path = store.fetch(entry, offline=offline, progress=True)
+        click.echo(json.dumps({"name": entry.name, "file": str(path)}) if as_json else path)
 
 
 @models.command()
@@ -91,7 +93,8 @@ def verify(names: tuple[str, ...], as_json: bool) -> int:
 
 @models.command()
 @click.argument("name", required=False, metavar="[MODEL]")
-def where(name: str | None) -> None:
+@json_option
+def where(name: str | None, as_json: bool) -> None:
     """Print the cache folder, or the file of one model.
 
     \b
@@ -101,11 +104,17 @@ def where(name: str | None) -> None:
     from samphire.weights import store
 
     if name is None:
-        click.echo(store.cache_dir())
+        folder = str(store.cache_dir())
+        click.echo(json.dumps({"folder": folder}) if as_json else folder)
         return
-    (entry,) = _entries((name,))
-    click.echo(store.weights_path(entry))
-    if not store.is_cached(entry):
+    if name in store.imported_names():
+        path, here = store.imported_path(name), True
+    else:
+        (entry,) = _entries((name,))
+        path, here = store.weights_path(entry), store.is_cached(entry)
+    record = {"name": name, "file": str(path), "here": here}
+    click.echo(json.dumps(record) if as_json else path)
+    if not here:
         click.echo(f"not there yet: samphire models fetch {name}", err=True)
 
 
@@ -152,8 +161,15 @@ def import_model(
 @variant_option
 @force_option
 @offline_option
+@json_option
 def convert(
-    source: str, output: Path, layout: str, variant: str | None, force: bool, offline: bool
+    source: str,
+    output: Path,
+    layout: str,
+    variant: str | None,
+    force: bool,
+    offline: bool,
+    as_json: bool,
 ) -> None:
     """Write weights as another program reads them, bit for bit.
 
@@ -180,7 +196,8 @@ def convert(
         write_original(checkpoint, output)
     else:
         write_hugging_face(checkpoint, output)
-    click.echo(output)
+    record = {"variant": checkpoint.variant, "layout": layout, "output": str(output)}
+    click.echo(json.dumps(record) if as_json else output)
 
 
 def _entries(names: tuple[str, ...]) -> "list[Entry]":

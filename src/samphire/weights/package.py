@@ -5,6 +5,7 @@ Not for plain downloads (``download.py``) nor for what the files mean (``minisam
 set up: no address stands here.
 """
 
+import errno
 import gzip
 import hashlib
 import logging
@@ -13,9 +14,15 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import threading
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Never
+
+from tqdm import tqdm
 
 from samphire.errors import FetchError
 from samphire.weights.checksums import check_file, check_integrity
@@ -25,17 +32,23 @@ logger = logging.getLogger(__name__)
 
 _SECONDS = 900.0  # 37 MB at 0.4 Mbit/s
 _MOST_MEMBERS = 1000
+_FULL = ("ENOSPC", "No space left")  # how npm and pip say that the disk is full
 _MOST_WORDS = 400  # characters of the program's own message
 
 
 def fetch_archive(
-    source: NpmPackage | Wheel, folder: Path, *, timeout_seconds: float = _SECONDS
+    source: NpmPackage | Wheel,
+    folder: Path,
+    *,
+    progress: bool = False,
+    timeout_seconds: float = _SECONDS,
 ) -> Path:
     """The verified archive, in ``folder`` under its own name; one that is already there is used.
 
     Args:
         source: name, version, size and hashes.
         folder: made where it is missing.
+        progress: show on stderr, if that is a terminal, what is fetched and for how long.
         timeout_seconds: how long the program may take.
 
     Raises:
@@ -48,7 +61,8 @@ def fetch_archive(
         check_archive(finished, source)
         return finished
     with tempfile.TemporaryDirectory(prefix=".package-", dir=folder) as temporary:
-        archive = _run(source, Path(temporary), timeout_seconds)
+        with _waiting(source, progress=progress):
+            archive = _run(source, Path(temporary), timeout_seconds)
         check_archive(archive, source)
         archive.replace(finished)
     logger.info("fetched %s, %d bytes", source.label, source.size)
@@ -140,11 +154,37 @@ def _run(source: NpmPackage | Wheel, folder: Path, timeout_seconds: float) -> Pa
         raise FetchError(f"{name} cannot be run: {error.strerror or error}") from error
     if done.returncode != 0:
         said = _words(done.stderr.decode(errors="replace"))
+        if any(word in said for word in _FULL):
+            raise OSError(errno.ENOSPC, f"{name}: {said}")
         raise FetchError(f"{name} failed with exit code {done.returncode}: {said}")
     archives = sorted(path for path in folder.iterdir() if path.suffix in {".tgz", ".whl"})
     if len(archives) != 1:
         raise FetchError(f"{name} gave {len(archives)} archives: expected 1")
     return archives[0]
+
+
+@contextmanager
+def _waiting(source: NpmPackage | Wheel, *, progress: bool) -> Iterator[None]:
+    """A line with a clock: the programs tell nobody how far they are."""
+    bar: tqdm[Never] = tqdm(
+        desc=f"{source.label}, {source.size / 1e6:.0f} MB",
+        bar_format="{desc}: {elapsed}",
+        disable=None if progress else True,  # None: silent where stderr is no terminal
+    )
+    done = threading.Event()
+
+    def tick() -> None:
+        while not done.wait(0.5):
+            bar.refresh()
+
+    with bar:
+        clock = threading.Thread(target=tick, daemon=True)
+        clock.start()
+        try:
+            yield
+        finally:
+            done.set()
+            clock.join()
 
 
 def _npm_pack(source: NpmPackage) -> list[str]:

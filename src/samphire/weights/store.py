@@ -178,7 +178,7 @@ def _from_source(source: Source, work: Path, entry: Entry, *, progress: bool) ->
     if isinstance(source, UrlSource):
         fetched = download(source, work, progress=progress)
     else:
-        fetched = fetch_archive(source, work)
+        fetched = fetch_archive(source, work, progress=progress)
     _convert(fetched, source, entry)
 
 
