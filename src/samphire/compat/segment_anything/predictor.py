@@ -48,12 +48,13 @@ class SamPredictor:
         """Encode a picture; one that fails leaves no picture set.
 
         Args:
-            image: (H, W, 3) uint8, 0 to 255; or grey, a Pillow image, or a path.
+            image: (H, W, 3) uint8, 0 to 255; or whatever else ``samphire.embed`` takes, by the
+                rules of ``images/read.py``.
             image_format: order of the channels, "RGB" or "BGR".
 
         Raises:
             ContractError: the format is another one.
-            ImageError: it is no picture, or not uint8 with three channels.
+            ImageError: it is no picture.
         """
         self.reset_image()
         if image_format not in FORMATS:
