@@ -1,10 +1,11 @@
-"""``python -m samphire.compat script.py``: unchanged scripts, in processes of their own."""
+"""``python -m samphire.compat script.py``: unchanged scripts, as plain Python would run them."""
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+
+from samphire.compat import aliases
 
 ORIGINAL = """
 import sys
@@ -64,9 +65,36 @@ print(masks.shape, masks.dtype, logits.shape, sam_model_registry["vit_t"].__name
 """
 
 
-def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "samphire.compat", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, cwd=folder, check=False)
+# what a script can see of its start, and its ways to end
+PLAIN = """
+import argparse, os, pickle, sys
+import neighbour
+
+class Mine:
+    pass
+
+def fail(reason):
+    try:
+        neighbour.fail()
+    except ZeroDivisionError as error:
+        raise KeyError(reason) from error
+
+if __name__ == "__main__":
+    print(__name__, __file__, __package__, __spec__, sys.argv, sys.path[0])
+    pickle.loads(pickle.dumps(Mine()))
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--how", choices=["done", "code", "words", "error", "relative"])
+    parser.add_argument("rest", nargs="*")
+    how = parser.parse_args().how
+    if how == "code":
+        sys.exit(7)
+    if how == "words":
+        sys.exit("bad luck")
+    if how == "error":
+        fail("mine")
+    if how == "relative":
+        from . import neighbour
+"""
 
 
 def test_a_script_for_segment_anything_runs_unchanged_with_its_arguments_and_neighbours(tmp_path):
@@ -74,54 +102,84 @@ def test_a_script_for_segment_anything_runs_unchanged_with_its_arguments_and_nei
     folder.mkdir()
     (folder / "neighbour.py").write_text("SIDE = 128\n")
     (folder / "script.py").write_text(ORIGINAL)
-    done = run(tmp_path, "scripts/script.py", "--input", "photo.jpg")
+    command = [sys.executable, "-m", "samphire.compat", "scripts/script.py", "--input", "photo.jpg"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
     assert done.stdout.splitlines() == [
         "__main__ ['--input', 'photo.jpg'] (2, 1, 50, 100) "
         "['default', 'vit_b', 'vit_h', 'vit_l', 'vit_t']"
     ], done.stderr
 
 
-def test_a_script_for_mobile_sam_runs_unchanged(tmp_path):
-    (tmp_path / "script.py").write_text(MOBILE)
-    done = run(tmp_path, "script.py")
-    assert done.stdout.splitlines() == ["(3, 30, 20) bool (3, 16, 16) build_sam_vit_t"], done.stderr
-
-
 @pytest.fixture
-def main(monkeypatch, tmp_path):
-    """The command in this process, which must come out as it was."""
-    from samphire.compat import __main__, aliases
+def run(monkeypatch, tmp_path, capsys):
+    """The command in this process, which comes out as it was: (stdout, stderr, exit code)."""
+    from samphire.compat import __main__ as command
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
 
     def call(*arguments):
         monkeypatch.setattr(sys, "argv", ["python", *arguments])
-        __main__.main()
+        code = 0
+        try:
+            command.main()
+        except SystemExit as left:  # as the interpreter does at its end
+            code = left.code if isinstance(left.code, int) else 1
+            if isinstance(left.code, str):
+                sys.stderr.write(left.code + "\n")
+        except Exception:
+            code = 1
+            sys.excepthook(*sys.exc_info())
+        return *capsys.readouterr(), code
 
     yield call
     aliases.uninstall()
+    sys.modules.pop("neighbour", None)
 
 
-def test_the_scripts_exit_code_and_errors_are_its_own(main, tmp_path):
-    (tmp_path / "leaves.py").write_text("raise SystemExit(7)")
-    with pytest.raises(SystemExit) as left:
-        main("leaves.py")
-    assert left.value.code == 7
-    (tmp_path / "fails.py").write_text("raise KeyError('mine')")
-    with pytest.raises(KeyError, match="mine"):
-        main("fails.py")
+def test_a_script_for_mobile_sam_runs_unchanged(run, tmp_path):
+    (tmp_path / "script.py").write_text(MOBILE)
+    out, err, code = run("script.py")
+    assert (out, code) == ("(3, 30, 20) bool (3, 16, 16) build_sam_vit_t\n", 0), err
 
 
-def test_a_script_that_is_not_there_is_wrong_usage(main, capsys):
-    with pytest.raises(SystemExit) as left:
-        main("nowhere.py")
-    assert left.value.code == 2
-    assert "nowhere.py does not exist" in capsys.readouterr().err
+# which plain Python does not show
+@pytest.mark.filterwarnings("ignore:can't resolve package:ImportWarning")
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["scripts/plain.py"],
+        ["scripts/plain.py", "--help"],
+        ["scripts/plain.py", "--how", "done", "--", "--x"],
+        ["scripts/plain.py", "--how", "nonsense"],
+        ["scripts/plain.py", "--how", "code"],
+        ["scripts/plain.py", "--how", "words"],
+        ["scripts/plain.py", "--how", "error"],
+        ["scripts/plain.py", "--how", "relative"],
+        ["scripts/no_python.py"],
+    ],
+    ids=" ".join,
+)
+def test_output_traceback_and_exit_code_are_those_of_plain_python(run, tmp_path, arguments):
+    folder = tmp_path / "scripts"
+    folder.mkdir()
+    (folder / "plain.py").write_text(PLAIN)
+    (folder / "no_python.py").write_text("x = (\nprint(1")
+    (folder / "neighbour.py").write_text("def fail():\n    return 1 / 0\n")
+    command = [sys.executable, *arguments]
+    plain = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert run(*arguments) == (plain.stdout, plain.stderr, plain.returncode)
 
 
-def test_no_script_is_wrong_usage(main, capsys):
-    with pytest.raises(SystemExit) as left:
-        main()
-    assert left.value.code == 2
-    assert "usage: python -m samphire.compat" in capsys.readouterr().err
+def test_a_script_that_is_not_there_is_wrong_usage(run):
+    _, err, code = run("nowhere.py")
+    assert code == 2
+    assert "nowhere.py is not a file: expected the path of a script" in err
+
+
+def test_no_script_is_wrong_usage(run):
+    _, err, code = run()
+    assert code == 2
+    assert "usage: python -m samphire.compat script.py [argument ...]" in err
