@@ -7,6 +7,8 @@ from samphire.compat import SamPredictor, aliases
 from samphire.compat.segment_anything.modeling.sam import Sam, from_samphire
 from samphire.model.sam import Sam as PlainSam
 
+collect_ignore = ["scripts"]  # they import segment_anything: for ``python -m samphire.compat``
+
 
 @pytest.fixture
 def sam(tiny_sam: PlainSam) -> Sam:
