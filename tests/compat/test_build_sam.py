@@ -61,6 +61,14 @@ def test_a_checkpoint_fills_every_value(built, tmp_path):
         assert torch.equal(value, built.state_dict()[name]), name
 
 
+def test_a_checkpoint_saved_on_a_gpu_is_read_without_one(built, tmp_path, monkeypatch):
+    path = tmp_path / "gpu.pt"
+    monkeypatch.setattr(torch.serialization, "location_tag", lambda storage: "cuda:0")
+    torch.save(built.state_dict(), path)
+    assert b"cuda:0" in path.read_bytes()
+    assert sam_model_registry["vit_t"](path).device.type == "cpu"
+
+
 def test_a_checkpoint_of_another_model_is_refused_by_name(built, tmp_path):
     state = built.state_dict()
     state["image_encoder.mine"] = state.pop("image_encoder.neck.0.weight")

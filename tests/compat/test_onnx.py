@@ -87,6 +87,13 @@ def test_the_stability_of_an_empty_mask_is_zero(predictor, sam):
     assert stability.tolist() == areas.tolist() == [[0, 0, 0, 0]]
 
 
+def test_stability_of_a_mask_wider_than_16_bits_count(predictor, sam):
+    given = (*asked(predictor, "point")[0][:5], torch.tensor([1.0, 70_000.0]))
+    masks, _, stability, areas, _ = SamOnnxModel(sam, False, return_extra_metrics=True)(*given)
+    assert areas.max() > 32_767
+    np.testing.assert_allclose(stability[0], stability_score(masks[0].numpy()), atol=1e-6)
+
+
 def test_sizes_after_resizing_are_the_transforms(predictor):
     rng = np.random.default_rng(0)
     for height, width in [(1, 5000), (5, 2048), *rng.integers(1, 3000, (50, 2)).tolist()]:

@@ -306,6 +306,14 @@ def test_threads_with_a_predictor_each_share_a_model(sam, photo):
         equal(left, right)
 
 
+def test_kept_a_predicted_iou_may_exceed_1(tiny_sam, photo):
+    sam = from_samphire(copy.deepcopy(tiny_sam))
+    sam.mask_decoder.iou_prediction_head.layers[-1].bias.data += 9
+    predictor = SamPredictor(sam)
+    predictor.set_image(photo)
+    assert predictor.predict(POINT, INSIDE)[1].min() > 1
+
+
 def test_kept_a_tensor_of_floats_is_on_the_scale_to_255(sam):
     dark, bright = SamPredictor(sam), SamPredictor(sam)
     picture = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))

@@ -18,6 +18,7 @@ from samphire.errors import PromptError, check_shape
 from samphire.images.read import ImageLike, read_image
 
 FORMATS = ("RGB", "BGR")
+NO_IMAGE = "An image must be set with .set_image(...) before masks and embeddings: there is none."
 
 
 class SamPredictor:
@@ -190,9 +191,7 @@ class SamPredictor:
             ImageNotSetError: there is no picture.
         """
         if not self.is_image_set or self.features is None:
-            raise ImageNotSetError(
-                "there is no image: set one with .set_image(...) before embeddings and masks"
-            )
+            raise ImageNotSetError(NO_IMAGE)
         return self.features
 
     @property
@@ -211,9 +210,7 @@ class SamPredictor:
 
     def _size(self) -> tuple[int, int]:
         if self.original_size is None:
-            raise ImageNotSetError(
-                "An image must be set with .set_image(...) before mask prediction."
-            )
+            raise ImageNotSetError(NO_IMAGE)
         return self.original_size
 
     def _tensor(self, coordinates: FloatArray) -> torch.Tensor:
