@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from samphire.geometry import Frame, Size, coverage_weights, resize_weights
-from samphire.images.preprocessing import sam
+from samphire.images.preprocessing import lite_medsam, medsam, sam
 
 quick = settings(deadline=None, max_examples=60)
 sides = st.integers(1, 3000)
@@ -81,15 +81,33 @@ def test_a_size_the_caller_resized_to_is_taken():
     assert sam(64).frame(Size(20, 130), Size(9, 60)).scale == (60 / 130, 9 / 20)
 
 
+def test_lite_medsam_moves_both_axes_by_one_scale_and_cuts_boxes_to_whole_pixels():
+    frame = lite_medsam(256).frame(Size(181, 258))
+    assert frame.resized == Size(180, 256)
+    assert frame.scale == (256 / 258, 256 / 258)
+    box = [89, 60, 148, 101]  # of the golden case s0114_111
+    assert frame.to_input(box).tolist() == [88, 59, 146, 100]
+    assert frame.to_input([box, box]).tolist() == [[88, 59, 146, 100]] * 2
+    found = frame.to_input([[89.0, 60.0]])
+    np.testing.assert_allclose(found, [[88.31007752, 59.53488372]])  # points are not cut
+
+
+def test_a_frame_made_again_from_its_sizes_is_the_same():
+    for record in (sam(64), medsam(64), lite_medsam(64)):
+        frame = record.frame(Size(30, 50))
+        assert record.frame(Size(30, 50), frame.resized) == frame
+
+
 def _as_torch_does(logits: np.ndarray, frame: Frame) -> np.ndarray:
     """``Sam.postprocess_masks``, call by call."""
     torch = pytest.importorskip("torch")
     resize = torch.nn.functional.interpolate
-    square = (frame.input_side, frame.input_side)
-    masks = resize(
-        torch.from_numpy(logits)[None, None], square, mode="bilinear", align_corners=False
-    )
-    masks = masks[..., : frame.resized.height, : frame.resized.width]
+    masks = torch.from_numpy(logits)[None, None]
+    if "resize_to_input" in frame.output_steps:
+        square = (frame.input_side, frame.input_side)
+        masks = resize(masks, square, mode="bilinear", align_corners=False)
+    if "crop_to_resized" in frame.output_steps:
+        masks = masks[..., : frame.resized.height, : frame.resized.width]
     original = (frame.original.height, frame.original.width)
     return resize(masks, original, mode="bilinear", align_corners=False)[0, 0].numpy()
 
@@ -109,6 +127,12 @@ def _assert_as_torch_does(frame: Frame, scale: float, seed: int) -> None:
 )
 def test_two_matrices_do_what_torch_does_in_two_resizes_and_a_crop(size, side, scale, seed):
     _assert_as_torch_does(sam(side).frame(size), scale, seed)
+
+
+@quick
+@given(small_sizes, st.sampled_from([medsam, lite_medsam]), st.integers(0, 99))
+def test_two_matrices_do_the_steps_of_the_medical_models(size, record, seed):
+    _assert_as_torch_does(record(64).frame(size), 1.0, seed)
 
 
 @pytest.mark.parametrize("size", [(603, 1072), (1500, 700), (1024, 1024), (31, 47), (1, 2049)])
@@ -160,6 +184,15 @@ def test_coverage_keeps_the_area_of_a_mask(size, seed):
     cells = rows.astype(np.float64) @ mask @ columns.T
     assert cells.sum() * pixels_a_cell == pytest.approx(mask.sum(), rel=1e-4)
     assert cells.max() <= 1 + 1e-5
+
+
+@pytest.mark.parametrize("record", [sam, medsam, lite_medsam])
+def test_a_full_mask_covers_the_resized_part_and_nothing_else(record):
+    frame = record(64).frame(Size(43, 100))
+    cell = 64 // record(64).low_res_side
+    rows, columns = coverage_weights(frame)
+    assert rows.sum() * cell == pytest.approx(frame.resized.height, rel=1e-5)
+    assert columns.sum() * cell == pytest.approx(frame.resized.width, rel=1e-5)
 
 
 def test_cells_in_the_padding_are_not_covered():

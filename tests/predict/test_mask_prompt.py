@@ -5,8 +5,9 @@ from hypothesis import strategies as st
 
 from samphire.errors import ShapeError
 from samphire.geometry import Frame, Size
-from samphire.images.preprocessing import sam
+from samphire.images.preprocessing import lite_medsam, medsam, sam
 from samphire.predict.mask_prompt import CERTAINTY, mask_prompt_logits
+from samphire.predict.upscale import upscale
 
 SURE = np.log((1 - CERTAINTY) / CERTAINTY)
 
@@ -45,6 +46,18 @@ def test_a_full_mask_is_as_sure_as_it_gets_and_the_padding_is_background():
     logits = mask_prompt_logits(np.ones((20, 40), bool), sam(64).frame(Size(20, 40)))
     np.testing.assert_allclose(logits[:8], SURE, rtol=1e-3)
     np.testing.assert_allclose(logits[8:], -SURE, rtol=1e-3)
+
+
+@pytest.mark.parametrize("record", [sam(64), medsam(64), lite_medsam(16)])
+@pytest.mark.parametrize("size", [(43, 100), (100, 43), (30, 30)])
+def test_a_mask_prompt_lies_where_its_answer_would(record, size):
+    frame = record.frame(Size(*size))
+    mask = np.zeros(size, bool)
+    mask[size[0] // 4 : -size[0] // 4, size[1] // 3 : -size[1] // 5] = True
+    back = upscale(mask_prompt_logits(mask, frame), frame) > 0
+    assert np.count_nonzero(back != mask) < 0.25 * mask.sum()
+    rows, columns = np.argwhere(mask).mean(axis=0)
+    assert np.argwhere(back).mean(axis=0) == pytest.approx([rows, columns], abs=1.5)
 
 
 def test_an_empty_mask_is_background_everywhere_and_finite():

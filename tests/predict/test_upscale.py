@@ -4,16 +4,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from samphire.geometry import Frame, Size
-from samphire.images.preprocessing import sam
+from samphire.images.preprocessing import lite_medsam, medsam, sam
 from samphire.masks import Masks, rle
 from samphire.masks.scores import stability_score
 from samphire.predict.upscale import ReducedMask, reduce_mask, upscale
 
 quick = settings(deadline=None, max_examples=100)
-frames = st.builds(
-    lambda height, width: sam(64).frame(Size(height, width)),
-    st.integers(1, 130),
-    st.integers(1, 130),
+sides = st.integers(1, 130)
+frames = st.builds(lambda height, width: sam(64).frame(Size(height, width)), sides, sides)
+medical_frames = st.builds(
+    lambda record, height, width: record.frame(Size(height, width)),
+    st.sampled_from([medsam(64), lite_medsam(16)]),
+    sides,
+    sides,
 )
 
 
@@ -37,6 +40,59 @@ def test_a_reduced_mask_is_the_cut_of_the_whole_upscaled_array(frame, seed, shif
     _assert_cut_of_the_whole(
         reduce_mask(a := (3 * noise + shift).astype(np.float32), frame), a, frame
     )
+
+
+@quick
+@given(medical_frames, st.integers(0, 2**31), st.sampled_from([-6.0, -3.0, 0.0, 3.0]))
+def test_a_reduced_mask_of_a_medical_model_is_the_cut_of_the_whole(frame, seed, shift):
+    noise = np.random.default_rng(seed).standard_normal((16, 16))
+    logits = (3 * noise + shift).astype(np.float32)
+    _assert_cut_of_the_whole(reduce_mask(logits, frame), logits, frame)
+
+
+@quick
+@given(sides, sides, st.integers(0, 99), st.sampled_from([1.0, 10.0]))
+def test_medsam_averages_probabilities_and_gives_their_logit(height, width, seed, scale):
+    functional = pytest.importorskip("torch").nn.functional
+    torch = pytest.importorskip("torch")
+    logits = scale * np.random.default_rng(seed).standard_normal((16, 16))
+    probabilities = torch.from_numpy(logits)[None, None].sigmoid()  # float64
+    expected = functional.interpolate(probabilities, (height, width), mode="bilinear")[0, 0]
+    found = upscale(logits.astype(np.float32), medsam(64).frame(Size(height, width)))
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, expected.logit().numpy(), atol=2e-4, rtol=1e-4)
+
+
+def test_averaging_logits_instead_gives_another_mask():
+    logits = np.full((16, 16), -1.0, np.float32)
+    logits[:, 8:] = 30.0  # one sure cell would drag its neighbours along
+    size = Size(64, 64)
+    by_logits = upscale(logits, sam(64).frame(size)) > 0
+    by_probability = upscale(logits, medsam(64).frame(size)) > 0
+    assert by_logits.sum() > by_probability.sum() > 64 * 32
+
+
+@pytest.mark.parametrize("value", [60.0, 300.0, 1e30])
+def test_logits_of_any_size_stay_finite_and_symmetric(value):
+    logits = np.full((16, 16), -value, np.float32)
+    logits[4:12, 4:12] = value
+    frame = medsam(64).frame(Size(50, 70))
+    whole = upscale(logits, frame)
+    assert np.isfinite(whole).all()
+    assert whole[25, 35] == pytest.approx(60, rel=1e-5)
+    assert whole[0, 0] == -whole[25, 35]
+    np.testing.assert_array_equal(upscale(-logits, frame), -whole)
+
+
+def test_it_equals_the_original_postprocessing(golden):
+    with np.load(golden / "vit_b_tiny.npz") as file:
+        resized, original = (
+            Size(*map(int, file[f"postprocess/{name}_size_hw"])) for name in ("input", "original")
+        )
+        low_res, expected = file["points_boxes/low_multi"][:1], file["postprocess/masks"]
+    frame = sam(128).frame(original, resized)
+    found = [upscale(logits, frame) for logits in low_res[0]]
+    np.testing.assert_allclose(found, expected[0], atol=1e-5, rtol=0)
 
 
 @quick
