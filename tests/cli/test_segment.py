@@ -169,7 +169,7 @@ def test_a_folder_with_bad_files_is_done_but_for_them(invoke, tmp_path):
         f"out/{name}.mask.png" for name in ("0", "1", "2", "deep/0")
     ]
     assert "4 segmented, 0 done before, 2 failed; masks are in out" in result.stderr
-    assert "  broken.jpg: broken.jpg is not an image" in result.stderr
+    assert "  broken.jpg: broken.jpg is a web page" in result.stderr
     assert "  small.png: point (30, 20) lies outside small.png" in result.stderr
     again = invoke(tmp_path / "in", "--point", "30,20", "--output", "out")
     assert "0 segmented, 4 done before, 2 failed" in again.stderr

@@ -70,15 +70,19 @@ def test_a_frame_that_would_take_too_long_to_draw_is_refused(monkeypatch):
     _, content = _frames("GIF", 4)
     monkeypatch.setattr("samphire.images.limits._MOST_DRAWN", 3)
     assert read_image(content, 24 * 40, page=2).shape == (24, 40, 3)
-    with pytest.raises(ImageError, match="frame 3 of 40x24 is drawn on all before it"):
+    with pytest.raises(ImageError, match="the image draws 40x24 pixels 4 times over"):
         read_image(content, 24 * 40, page=3)
 
 
 @pytest.mark.parametrize(
-    "start", [b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", b"8BPS\0\1"]
+    ("start", "found"),
+    [
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", r"it begins with b'%!PS-Adobe"),
+        (b"8BPS\0\1", r"is a Photoshop file \(export it as PNG or TIFF\)"),
+    ],
 )
-def test_formats_that_run_programs_or_are_not_promised_are_not_tried(start):
-    with pytest.raises(ImageError, match="is not an image that can be read here: expected AVIF"):
+def test_formats_that_run_programs_or_are_not_promised_are_not_tried(start, found):
+    with pytest.raises(ImageError, match=f"{found}.*: expected AVIF, BMP"):
         read_image(start + bytes(200))
 
 
@@ -169,6 +173,15 @@ def test_a_progressive_jpeg_without_its_end_is_refused(picture):
     # a refinement may be missing, and nothing in the data would tell
     with pytest.raises(ImageError, match="truncated"):
         read_image(_bytes(picture, "JPEG", progressive=True)[:-2])
+
+
+def test_a_jpeg_that_draws_itself_thousands_of_times_is_refused(picture):
+    content = _bytes(picture, "JPEG", progressive=True)
+    last = content[content.rindex(b"\xff\xda") : -2]
+    limit = picture.shape[0] * picture.shape[1]
+    assert read_image(content[:-2] + 50 * last + content[-2:], limit).shape == picture.shape
+    with pytest.raises(ImageError, match=r"draws 40x24 pixels 10\d\d times over"):
+        read_image(content[:-2] + 1000 * last + content[-2:], limit)
 
 
 def test_the_fillers_of_the_test_for_completeness_differ():

@@ -93,6 +93,38 @@ def test_a_constant_picture_is_its_value_where_the_rule_is_fixed_and_else_black(
     assert (_grey(np.full((3, 4), value, dtype)) == shown).all()
 
 
+def test_a_picture_that_comes_out_nearly_black_is_told_with_a_window_that_shows_it(caplog):
+    values = np.linspace(100, 400, 2500).astype(np.uint16).reshape(50, 50)
+    values[7, 7] = 65535  # one hot pixel
+    assert np.percentile(_grey(values), 99) < 3
+    (warning,) = [record for record in caplog.records if record.levelname == "WARNING"]
+    said = warning.getMessage()
+    assert said.startswith("the image array will be nearly black: 99 of 100 values lie below 397")
+    low, high = (float(text) for text in said.split("--window ")[1].split()[:2])
+    assert np.ptp(_grey(values, (low, high))) == 255
+
+
+@pytest.mark.parametrize(
+    ("values", "window"),
+    [
+        (np.arange(3000, dtype=np.uint16).reshape(50, 60), None),  # 0 to 3000 of 4095
+        (np.full((9, 9), 7, np.uint16), None),
+        (np.arange(81, dtype=np.uint16).reshape(9, 9), (0, 60_000)),
+    ],
+)
+def test_a_picture_is_not_called_black_where_it_is_bright_constant_or_windowed(
+    values, window, caplog
+):
+    _grey(values, window)
+    assert not [record for record in caplog.records if record.levelname == "WARNING"]
+
+
+def test_which_values_are_black_and_white_is_told(caplog):
+    caplog.set_level("INFO")
+    _grey(np.array([[0, 3000]], np.uint16))
+    assert "the image array: uint16 values, 0 shown black, 4095 white" in caplog.text
+
+
 def test_a_window_is_linear_and_clips():
     values = np.array([[-3024, -160, -60, 40, 240, 3071]], np.int16)
     assert _grey(values, (-160, 240)).tolist() == [[0, 0, 64, 128, 255, 255]]

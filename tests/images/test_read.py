@@ -212,17 +212,21 @@ def test_a_pillow_image_is_read_at_the_frame_where_it_stands(picture):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("zero.jpg", b"", "zero.jpg is not an image"),
-        ("page.jpg", b"<!doctype html><html><body>404</body></html>", "page.jpg is not an image"),
-        ("signature.png", b"\x89PNG\r\n\x1a\n", "signature.png is not an image"),
-        ("start.jpg", b"\xff\xd8", "start.jpg is not an image"),
+        ("zero.jpg", b"", "is not an image that can be read here, it is empty: expected AVIF"),
+        ("text.png", b"no picture", "it begins with b'no picture': expected AVIF"),
+        ("page.jpg", b"\n <!DOCTYPE HTML><html>404</html>", r"is a web page \(download the pict"),
+        ("pointer.jpg", b"version https://git-lfs.github.com/spec/v1\n", "is a Git LFS pointer"),
+        ("photo.jpg", b"\0\0\0\x18ftypheic\0\0\0\0", r"is an HEIC photo \(save it as JPEG or PNG"),
+        ("slice.png", bytes(128) + b"DICM", r"is a DICOM file \(read it with pydicom"),
+        ("signature.png", b"\x89PNG\r\n\x1a\n", "is damaged: it begins like PNG, but is cut"),
+        ("start.jpg", b"\xff\xd8", "is damaged: it begins like JPEG, but is cut short"),
     ],
 )
-def test_a_file_that_is_no_image_is_refused_by_name(name, content, message, tmp_path):
+def test_a_file_that_no_decoder_opens_is_refused_for_what_it_is(name, content, message, tmp_path):
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(ImageError, match=message):
+    with pytest.raises(ImageError, match=f"^{name} .*{message}"):
         read_image(tmp_path / name)
-    with pytest.raises(ImageError, match="the image is not an image"):
+    with pytest.raises(ImageError, match=f"^the image .*{message}"):
         read_image(content)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from samphire.errors import ImageError
 from samphire.images.read import read_image
@@ -19,7 +20,7 @@ ON_WHITE = {"rgba.png", "rgba_magenta_under_alpha.png", "rgba16.png", "lossless_
 ON_WHITE_OTHERWISE = {"la.png", "palette_transparent.png", "transparent.gif"}
 GREY = {"grey.jpg", "grey16.png", "grey16_12bit.png", "grey16.tif", "grey16_bigendian.tif"}
 GREY |= {"float32_0_1.tif", "float64.tif"}
-STRETCHED = {"int16_hounsfield.tif": (-1016, 520), "float32_nan_inf.tif": (-100, 843)}
+STRETCHED = {"int16_hounsfield.tif", "float32_nan_inf.tif"}
 REFUSED = {"five_bands.tif"}
 SHAPE_ONLY = {"bit1.png", "stack_7x64x64_16bit.tif", "noise.png", "icon.ico"}
 SMALL = {"rgb.bmp", "palette.bmp", "rgb.ppm", "grey.pgm", "grey16.pgm"}
@@ -73,13 +74,14 @@ def test_every_odd_file_is_a_picture_of_its_upright_size_or_refused_as_stated(da
 
 
 def test_every_odd_file_of_the_reference_picture_shows_it(odd, reference):
-    others = ON_WHITE | ON_WHITE_OTHERWISE | GREY | STRETCHED.keys() | REFUSED | SHAPE_ONLY | SMALL
+    others = ON_WHITE | ON_WHITE_OTHERWISE | GREY | STRETCHED | REFUSED | SHAPE_ONLY | SMALL
     alike = [
         name
         for name in odd
         if name not in others and not name.startswith(("size_", "flat_", "noise"))
     ]
-    assert len(alike) == 42
+    assert others <= odd.keys()
+    assert len(alike) == 38
     for name in alike:
         assert _difference(odd[name], reference) < LIKE_REFERENCE, name
 
@@ -96,9 +98,12 @@ def test_every_16_bit_odd_file_is_the_8_bit_picture_exactly_or_within_one(odd, r
 
 
 def test_odd_files_of_negative_values_run_from_the_smallest_to_the_largest(odd, data, reference):
-    for name, window in STRETCHED.items():
-        assert odd[name].min() == 0
-        assert odd[name].max() == 255
+    for name in STRETCHED:
+        with Image.open(data / "odd_formats" / name) as image:
+            values = np.asarray(image)
+        finite = values[np.isfinite(values)]
+        window = float(finite.min()), float(finite.max())
+        assert window[0] < 0
         given = read_image(data / "odd_formats" / name, window=window)
         assert np.array_equal(given, odd[name]), name
         alike = np.corrcoef(odd[name][..., 0].ravel(), _luma(reference).ravel())[0, 1]
@@ -124,7 +129,6 @@ def test_a_12_bit_and_a_16_bit_odd_file_are_one_picture(odd):
     [
         ("five_pages.tif", [(106, 160)] * 5),
         ("pages_of_different_size.tif", [(106, 160), (53, 80), (26, 40)]),
-        ("stack_7x64x64_16bit.tif", [(64, 64)] * 7),
         ("animated.gif", [(106, 160)] * 5),
         ("animated.webp", [(106, 160)] * 5),
         ("animated.avif", [(106, 160)] * 5),
@@ -138,6 +142,14 @@ def test_every_page_of_an_odd_file_is_read_and_there_is_no_other(name, sizes, da
         assert first.shape != second.shape or _difference(first, second) > 1
     with pytest.raises(ImageError, match=f"{name} has no page {len(sizes)}: expected one of its"):
         read_image(path, page=len(sizes))
+
+
+def test_every_plane_of_a_16_bit_stack_is_read_and_there_is_no_other(data):
+    path = data / "odd_formats" / "stack_7x64x64_16bit.tif"  # seven times the same plane
+    first = read_image(path)
+    assert all(np.array_equal(read_image(path, page=plane), first) for plane in range(1, 7))
+    with pytest.raises(ImageError, match=r"tif has no page 7: expected one of its 7 pages, 0 to 6"):
+        read_image(path, page=7)
 
 
 def test_a_satellite_tile_of_16_bits_with_geographic_tags_is_read(data):
@@ -189,32 +201,33 @@ def test_a_broken_file_has_the_same_outcome_where_warnings_are_only_told(data):
 
 
 CHILD = """
-import signal, sys, warnings
+import resource, signal, sys, time, warnings
 from pathlib import Path
-signal.alarm(60)
 warnings.simplefilter("ignore")
 from samphire.errors import ImageError
 from samphire.images.read import read_image
 
-def peak():
+def memory():
     status = Path("/proc/self/status").read_text()
-    return int(status.split("VmHWM:")[1].split()[0])
+    return 1024 * int(status.split("VmSize:")[1].split()[0])
 
+signal.alarm(60)
 read_image(sys.argv[2])
-before = peak()
+limit = memory() + 300_000_000
+resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 for path in sorted(Path(sys.argv[1]).iterdir()):
+    resource.setrlimit(resource.RLIMIT_CPU, (int(time.process_time()) + 3, 600))
     try:
         read_image(path)
-    except ImageError:
-        pass
-print(peak() - before)
+    except ImageError as error:
+        assert "MemoryError" not in str(error) and "memory" not in str(error), error
 """
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="asks the kernel for the peak")
-def test_all_broken_files_together_take_less_than_50_mb_and_a_minute(data):
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits that the kernel enforces")
+def test_every_broken_file_takes_at_most_300_mb_and_some_seconds(data):
     arguments = [data / "corrupt_images", data / "odd_formats" / "plain.jpg"]
     done = subprocess.run(
-        [sys.executable, "-c", CHILD, *arguments], capture_output=True, text=True, check=True
+        [sys.executable, "-c", CHILD, *arguments], capture_output=True, text=True, check=False
     )
-    assert int(done.stdout) < 50_000  # kilobytes; the bombs among them claim 7.5 GB and more
+    assert done.returncode == 0, done.stderr  # the bombs among them claim 7.5 GB and more

@@ -16,6 +16,7 @@ logger = logging.getLogger(__name__)
 # A profile that moves no colour further than this, of 255, is sRGB by another name: the pixels
 # stay as they are, and so do the embeddings of the many photos that carry an sRGB profile.
 _SAME = 2
+_ORIENTATION = 0x0112  # EXIF
 
 
 def srgb_on_white(image: Image.Image, name: str) -> ByteArray:
@@ -29,11 +30,12 @@ def srgb_on_white(image: Image.Image, name: str) -> ByteArray:
         (H, W, 3) uint8.
     """
     image.load()
-    upright = ImageOps.exif_transpose(image)
+    turned = image.getexif().get(_ORIENTATION, 1) != 1
+    upright = ImageOps.exif_transpose(image) if turned else image  # a copy in any case
     profile = image.info.get("icc_profile")
     alpha = None
     if upright.has_transparency_data:
-        with_alpha = upright.convert("RGBA")
+        with_alpha = _as(upright, "RGBA")
         alpha = with_alpha.getchannel("A")
         # the profile of grey or CMYK speaks of other channels than those of RGB
         upright = with_alpha.convert("RGB")
@@ -41,12 +43,15 @@ def srgb_on_white(image: Image.Image, name: str) -> ByteArray:
         upright = upright.convert("L" if upright.mode == "1" else "RGB")
     if profile:
         upright = _to_srgb(upright, profile, name)
-    rgb = upright.convert("RGB")
-    if alpha is None:
-        return np.array(rgb)
-    white = Image.new("RGB", rgb.size, "white")
-    white.paste(rgb, mask=alpha)
-    return np.array(white)
+    rgb = _as(upright, "RGB")
+    if alpha is not None:
+        rgb.paste("white", mask=ImageOps.invert(alpha))
+    return np.array(rgb)
+
+
+def _as(image: Image.Image, mode: str) -> Image.Image:
+    """The image in this mode, itself where it is: Pillow copies, and a copy may be 400 MB."""
+    return image if image.mode == mode else image.convert(mode)
 
 
 def _to_srgb(image: Image.Image, profile: bytes, name: str) -> Image.Image:

@@ -20,8 +20,9 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 from samphire.errors import ImageError
 from samphire.images import tiff
 from samphire.images.deep import Deep, read_colour, read_tiff, upright
-from samphire.images.jpeg import load_jpeg
-from samphire.images.limits import check_drawn, check_pixels
+from samphire.images.foreign import not_opened
+from samphire.images.jpeg import check_scans, load_jpeg
+from samphire.images.limits import check_drawn, check_pixels, check_tile
 from samphire.images.png import check_png
 
 FORMATS = ("AVIF", "BMP", "GIF", "ICO", "JPEG", "JPEG2000", "PNG", "PPM", "TGA", "TIFF", "WEBP")
@@ -70,12 +71,17 @@ def decode(file: BinaryIO, name: str, max_pixels: int, page: int) -> Image.Image
     check_pixels(image.width, image.height, name, max_pixels)
     if image.format == "PNG" and page == 0:
         check_png(file, name)
-    if image.format == "TIFF" and _only_opencv_reads(image):
-        return read_tiff(file, page, name, max_pixels)
+    if image.format == "TIFF":
+        if _only_opencv_reads(image):
+            return read_tiff(file, page, name, max_pixels)
+        tags: Any = getattr(image, "tag_v2", {})
+        tile = tags.get(tiff.TILE_WIDTH, 0), tags.get(tiff.TILE_HEIGHT, 0)
+        check_tile(tile, image.size, name)
     if _colour_of_16_bits(image) and page == 0:
         return read_colour(file, image, name)
     largest = image.tile[0].args if image.format == "PPM" and image.tile else None
     if image.format in ("JPEG", "MPO") and page == 0:
+        check_scans(file, image.size, name, max_pixels)
         return eight_bit(load_jpeg(file, image), name)
     image.load()
     if image.mode in DEEP_MODES:
@@ -108,9 +114,9 @@ def _open_page(file: BinaryIO, name: str, max_pixels: int, page: int) -> ImageFi
     try:
         with _without_pillows_limit():
             image = Image.open(file, formats=FORMATS)
-    except UnidentifiedImageError:
+    except UnidentifiedImageError as error:
         if signature not in tiff.SIGNATURES:
-            raise
+            raise ImageError(not_opened(file, name, FORMATS)) from error
         return None
     if page == 0:
         return image
@@ -119,7 +125,7 @@ def _open_page(file: BinaryIO, name: str, max_pixels: int, page: int) -> ImageFi
     if page >= count:
         raise ImageError(tiff.no_page(name, page, count))
     if image.format not in ("TIFF", "MPO"):
-        check_drawn(image.size, page, name, max_pixels)
+        check_drawn(image.size, page + 1, name, max_pixels)
     try:
         with _without_pillows_limit():
             image.seek(page)

@@ -11,8 +11,12 @@ files (``decode.py``). The rule looks at values and at float or integer, never a
 - everything else (negative values, other floats): the smallest value is black, the largest white.
 
 NaN is black, and neither NaN nor infinity takes part in finding the smallest and the largest.
+
+So a dim picture stays dim, and one bright pixel may leave the rest dark: a picture that comes out
+nearly black is read all the same, with a warning that names a window to try.
 """
 
+import logging
 import math
 from collections.abc import Iterator
 from typing import Any
@@ -23,10 +27,16 @@ import numpy.typing as npt
 from samphire.arrays import ByteArray
 from samphire.errors import ImageError
 
+logger = logging.getLogger(__name__)
+
 Window = tuple[float, float]
 
 # Values a block: what is held as float64 at a time (a few copies of 8 MB).
 _BLOCK = 1 << 20
+# Nearly black: 99 of 100 values are shown darker than this, of 255.
+_DARK = 32
+# Values looked at to tell it, evenly spread.
+_LOOKED_AT = 1 << 18
 
 
 def check_window(window: Window) -> Window:
@@ -76,6 +86,8 @@ def to_bytes(values: npt.NDArray[Any], window: Window) -> ByteArray:
 def default_window(values: npt.NDArray[Any], name: str) -> Window:
     """Black and white where nobody chose them; the rule is at the top of this file.
 
+    What was chosen is logged, and a picture that will be nearly black is warned of.
+
     Args:
         values: any shape; integers or floats; all channels of a colour picture together.
         name: of the picture, for the message.
@@ -94,10 +106,26 @@ def default_window(values: npt.NDArray[Any], name: str) -> Window:
     if low > high:
         raise ImageError(f"{name} holds no finite value (NaN, infinity): expected a picture")
     if low >= 0 and values.dtype.kind in "ui":
-        return 0.0, float(2 ** max(8, int(high).bit_length()) - 1)
-    if low >= 0 and high <= 1:
-        return 0.0, 1.0
+        low, high = 0.0, float(2 ** max(8, int(high).bit_length()) - 1)
+    elif low >= 0 and high <= 1:
+        low, high = 0.0, 1.0
+    logger.info("%s: %s values, %g shown black, %g white", name, values.dtype, low, high)
+    _warn_if_dark(values, (low, high), name)
     return low, high
+
+
+def _warn_if_dark(values: npt.NDArray[Any], window: Window, name: str) -> None:
+    looked_at = values.ravel()[:: max(1, values.size // _LOOKED_AT)].astype(np.float64)
+    finite = looked_at[np.isfinite(looked_at)]
+    if not finite.size:
+        return
+    darkest, nearly_all = np.percentile(finite, (1, 99))
+    if darkest < nearly_all and to_bytes(np.array([nearly_all]), window)[0] < _DARK:
+        logger.warning(
+            "%s will be nearly black: 99 of 100 values lie below %g, and %g is white; choose what "
+            "is black and white, for example --window %.6g %.6g (window= in Python)",
+            *(name, nearly_all, window[1], darkest, nearly_all),
+        )
 
 
 def _blocks(values: npt.NDArray[Any]) -> Iterator[tuple[slice, npt.NDArray[np.float64]]]:

@@ -9,9 +9,20 @@ from typing import BinaryIO
 
 from PIL import Image, ImageChops
 
-_END = b"\xff\xd9"
+from samphire.images.limits import check_drawn
+
+_START_OF_SCAN, _END = b"\xff\xda", b"\xff\xd9"
 # Read as picture data where data are missing, skipped where the picture is complete.
 _FILLERS = (b"\x00" * 64, b"\x55" * 64)
+
+
+def check_scans(file: BinaryIO, size: tuple[int, int], name: str, max_pixels: int) -> None:
+    """Refuse a JPEG of thousands of scans: each is drawn over the whole picture.
+
+    Inside the data these two bytes never stand together; elsewhere they hardly do.
+    """
+    file.seek(0)
+    check_drawn(size, file.read().count(_START_OF_SCAN), name, max_pixels)
 
 
 def load_jpeg(file: BinaryIO, image: Image.Image) -> Image.Image:

@@ -5,8 +5,10 @@ from samphire.errors import ImageError
 # 100 megapixels: 300 MB as RGB; larger pictures are asked for by name.
 DEFAULT_MAX_PIXELS = 100_000_000
 
-# A frame of an animation is drawn on those before it: this many times ``max_pixels`` are drawn.
-_MOST_DRAWN = 100
+# What is drawn over and over (frames of an animation on those before, scans of a JPEG) may add up
+# to this many times ``max_pixels``; a tile, which is unpacked whole, to so many times its page.
+_MOST_DRAWN, _LARGEST_TILE = 100, 4
+_SMALL_TILE = 1 << 22
 
 
 def check_pixels(width: int, height: int, name: str, max_pixels: int) -> None:
@@ -20,10 +22,19 @@ def check_pixels(width: int, height: int, name: str, max_pixels: int) -> None:
         )
 
 
-def check_drawn(size: tuple[int, int], page: int, name: str, max_pixels: int) -> None:
-    """Refuse a frame so late in an animation that drawing up to it would not end soon."""
-    if size[0] * size[1] * (page + 1) > _MOST_DRAWN * max_pixels:
+def check_drawn(size: tuple[int, int], times: int, name: str, max_pixels: int) -> None:
+    """Refuse a picture drawn so many times over that it would not end soon."""
+    if size[0] * size[1] * times > _MOST_DRAWN * max_pixels:
         raise ImageError(
-            f"{name}: frame {page} of {size[0]}x{size[1]} is drawn on all before it, more than "
-            f"{_MOST_DRAWN} times the limit of {max_pixels / 1e6:.0f} megapixels (export the frame)"
+            f"{name} draws {size[0]}x{size[1]} pixels {times} times over: expected at most "
+            f"{_MOST_DRAWN} times the limit of {max_pixels / 1e6:.0f} megapixels in all "
+            "(export the frame, or save the picture anew)"
+        )
+
+
+def check_tile(tile: tuple[int, int], size: tuple[int, int], name: str) -> None:
+    """Refuse a TIFF whose tiles are far larger than its page."""
+    if tile[0] * tile[1] > max(_LARGEST_TILE * size[0] * size[1], _SMALL_TILE):
+        raise ImageError(
+            f"{name} is damaged: its tiles are {tile[0]}x{tile[1]}, its page {size[0]}x{size[1]}"
         )

@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from samphire.arrays import ByteArray
 from samphire.errors import ImageError
 from samphire.images.colour import srgb_on_white
-from samphire.images.decode import DEEP_MODES, FORMATS, decode, deep_values, eight_bit, opened
+from samphire.images.decode import DEEP_MODES, decode, deep_values, eight_bit, opened
 from samphire.images.deep import Deep
 from samphire.images.intensity import Window, check_window, default_window, to_bytes
 from samphire.images.limits import DEFAULT_MAX_PIXELS, check_pixels
@@ -173,10 +173,6 @@ def _explained(name: str) -> Iterator[None]:
         yield
     except ImageError:
         raise
-    except UnidentifiedImageError as error:
-        raise ImageError(
-            f"{name} is not an image that can be read here: expected {', '.join(FORMATS)}"
-        ) from error
     except Exception as error:  # decoders raise what they like: libavif's a ZeroDivisionError
         said = " ".join(str(error).split()) or type(error).__name__
         raise ImageError(f"{name} cannot be read: {said}") from error

@@ -20,7 +20,7 @@ PILLOW_MISREADS = SIGNATURES[3]  # big-endian BigTIFF, which it takes for a smal
 
 _WIDTH, _HEIGHT, _BITS, _PHOTOMETRIC, _ORIENTATION = 256, 257, 258, 262, 274
 _SAMPLES, _EXTRA, _FORMAT = 277, 338, 339
-_TILE_WIDTH, _TILE_HEIGHT, _PLANES = 322, 323, 284
+TILE_WIDTH, TILE_HEIGHT, _PLANES = 322, 323, 284
 _OFFSETS, _COUNTS = (273, 324), (279, 325)  # strips, tiles
 _TYPES = {1: "B", 3: "H", 4: "I", 16: "Q"}  # byte, short, long, long8: what these tags are
 
@@ -43,7 +43,8 @@ class Page:
     orientation: int
     orientation_at: tuple[int, str] | None  # where its value lies, and how it is packed
     planes: int  # 1 samples of a pixel together, 2 apart
-    sound: bool  # every strip or tile lies inside the file, and no tile is far larger than the page
+    tile: tuple[int, int]  # width and height, zeros where there are strips
+    sound: bool  # every strip or tile lies inside the file
 
 
 class _Reader:
@@ -125,7 +126,8 @@ def page_of(buffer: Buffer, number: int, name: str) -> Page:
         orientation=tags.get(_ORIENTATION, (1,))[0],
         orientation_at=reader.places.get(_ORIENTATION),
         planes=tags.get(_PLANES, (1,))[0],
-        sound=_inside(tags, len(buffer)) and _tile(tags) <= max(4 * width * height, 1 << 22),
+        tile=(tags.get(TILE_WIDTH, (0,))[0], tags.get(TILE_HEIGHT, (0,))[0]),
+        sound=_inside(tags, len(buffer)),
     )
 
 
@@ -145,11 +147,6 @@ def no_page(name: str, number: int, count: int) -> str:
     """The message for a page that is not there."""
     pages = "1 page, page 0" if count == 1 else f"{count} pages, 0 to {count - 1}"
     return f"{name} has no page {number}: expected one of its {pages} (--page counts from 0)"
-
-
-def _tile(tags: dict[int, tuple[int, ...]]) -> int:
-    """Pixels of a tile: what a decoder sets aside for one."""
-    return tags.get(_TILE_WIDTH, (0,))[0] * tags.get(_TILE_HEIGHT, (0,))[0]
 
 
 def _inside(tags: dict[int, tuple[int, ...]], length: int) -> bool:
