@@ -151,7 +151,7 @@ def test_scores_and_names_that_are_missing_or_null_say_none(document, tmp_path):
 def test_a_newer_version_is_refused_and_says_upgrade(document, tmp_path):
     document["version"] = 2
     with pytest.raises(
-        FileFormatError, match=r"masks\.json is version 2 .* reads up to 1; upgrade"
+        FileFormatError, match=r"masks\.json holds version 2 .* reads up to 1; upgrade"
     ):
         _read(document, tmp_path)
 

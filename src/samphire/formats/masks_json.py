@@ -26,6 +26,8 @@ from samphire.geometry import Size
 from samphire.masks import Masks, rle
 
 FORMAT, VERSION = "samphire-masks", 1
+# Run lengths claim any size in a few letters; a mask is worked on column by column.
+MAX_SIDE = 1 << 20
 
 
 def encode(masks: Masks) -> list[bytes]:
@@ -50,15 +52,17 @@ def read(path: Path) -> Masks:
         document = json.loads(path.read_bytes())
         if document.get("version", VERSION) > VERSION:
             raise FileFormatError(
-                f"{path} is version {document['version']} of {FORMAT}: this Samphire reads up to "
+                f"version {document['version']} of {FORMAT}, and this Samphire reads up to "
                 f"{VERSION}; upgrade it"
             )
         if document.get("format", FORMAT) != FORMAT:
-            raise FileFormatError(f"{path} holds {document['format']!r}: expected {FORMAT!r}")
+            raise FileFormatError(f"the format {document['format']!r}: expected {FORMAT!r}")
         size = Size(*_whole([document["image"]["height"], document["image"]["width"]]))
+        if max(size.height, size.width) > MAX_SIDE:
+            raise FileFormatError(f"an image of {size}: expected sides of at most {MAX_SIDE}")
         return _masks(size, document["annotations"])
-    except SamphireError:
-        raise
+    except SamphireError as error:
+        raise FileFormatError(f"{path} holds {error}") from error
     except (
         LookupError,
         TypeError,

@@ -14,6 +14,7 @@ from samphire.errors import FileFormatError
 from samphire.masks import Masks
 
 MAX_PIXELS = 1 << 30
+_COLOUR_TYPE = 25  # where the header says grey, colour or palette; 0 is grey
 
 
 def paths(path: Path, count: int) -> list[Path]:
@@ -44,7 +45,11 @@ def read(path: Path) -> Masks:
     width, height = int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")
     if not data.startswith(b"\x89PNG\r\n\x1a\n") or not 0 < width * height <= MAX_PIXELS:
         raise FileFormatError(f"{path} is not a PNG of at most {MAX_PIXELS} pixels")
-    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    if pixels is None or pixels.ndim != 2:
+    if (
+        data[_COLOUR_TYPE : _COLOUR_TYPE + 1] != b"\0"
+    ):  # by the header: colour takes four times more
         raise FileFormatError(f"{path} is not a mask: expected a grey PNG, 0 for background")
+    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    if pixels is None or pixels.shape != (height, width):
+        raise FileFormatError(f"{path} is damaged: its PNG data cannot be decoded")
     return Masks.from_arrays(pixels[None])

@@ -1,0 +1,144 @@
+"""Masks JSON, run-length strings and PNG masks, damaged or made up: masks or a FileFormatError."""
+
+import copy
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from attacks.damage import attack, damaged
+from hypothesis import given
+from hypothesis import strategies as st
+
+from samphire import load_masks
+from samphire.errors import FileFormatError
+from samphire.formats import masks_json, png
+from samphire.masks import Masks, rle
+
+MASKS = Masks.from_arrays(np.random.default_rng(0).random((2, 9, 13)) > 0.5)
+JSON = masks_json.encode(MASKS)[0]
+PNG = next(iter(png.encode(MASKS[0])))
+COCO = st.text(st.characters(min_codepoint=48, max_codepoint=111), max_size=30)
+ODD = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-1, 2**70)
+    | st.floats()
+    | COCO
+    | st.sampled_from([2**31 - 1, 2**32 - 1, 10**4000, "samphire-masks", "NaN", "\ud800"]),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=4), inner),
+    max_leaves=8,
+)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("masks")
+
+
+def _read(path: Path, content: bytes) -> Masks | None:
+    """The masks; None if they were refused by a message that names the file."""
+    path.write_bytes(content)
+    refused = None
+    try:
+        found = load_masks(path)
+    except FileFormatError as error:
+        refused = str(error)
+    if refused is not None:
+        assert path.name in refused
+        return None
+    for index in range(len(found)):
+        x0, y0, x1, y1 = found.boxes[index].tolist()
+        assert 0 <= x0 <= x1 <= found.size.width
+        assert 0 <= y0 <= y1 <= found.size.height
+        assert rle.area(found.runs[index]) == found.area[index] <= (x1 - x0) * (y1 - y0)
+    return found
+
+
+def _places(node: object, path: tuple = ()) -> list[tuple]:
+    """The way to every value in a JSON document."""
+    inner = node.items() if isinstance(node, dict) else enumerate(node)
+    found = []
+    for key, value in inner:
+        found.append((*path, key))
+        if isinstance(value, dict | list):
+            found += _places(value, (*path, key))
+    return found
+
+
+def test_undamaged_files_are_their_masks(folder):
+    assert _read(folder / "masks.json", JSON).equal(MASKS)
+    assert _read(folder / "mask.png", PNG).equal(MASKS[0])
+
+
+@given(content=damaged(JSON))
+@attack(100)
+def test_damaged_json_is_masks_or_refused_by_name(content, folder):
+    _read(folder / "masks.json", content)
+
+
+@given(place=st.sampled_from(_places(json.loads(JSON))), value=ODD)
+@attack(150)
+def test_any_value_in_any_place_of_the_json_is_masks_or_refused(place, value, folder):
+    document = copy.deepcopy(json.loads(JSON))
+    node = document
+    for key in place[:-1]:
+        node = node[key]
+    node[place[-1]] = value
+    try:
+        text = json.dumps(document)
+    except ValueError:  # 10**4000 has more digits than Python writes
+        return
+    _read(folder / "masks.json", text.encode())
+
+
+@given(
+    size=st.lists(
+        st.sampled_from([1, 2, 2**16, 2**20, 2**31 - 1, 2**32, 2**62]), min_size=2, max_size=2
+    ),
+    data=st.data(),
+)
+@attack(30)
+def test_a_size_that_no_picture_has_takes_no_memory(size, data, folder):
+    height, width = size
+    total = height * width
+    counts = data.draw(st.sampled_from([[0, total], [total], [1, total - 1], [total // 2] * 2]))
+    mask = {"segmentation": {"size": size, "counts": counts}}
+    document = {"image": {"width": width, "height": height}, "annotations": [mask]}
+    _read(folder / "masks.json", json.dumps(document).encode())
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"[]", b"7", b"[" * 100_000, b"{}", b"\xff\xfe{", b"null"]
+)
+def test_other_json_is_refused(content, folder):
+    assert _read(folder / "masks.json", content) is None
+
+
+@given(content=damaged(PNG))
+@attack(80)
+def test_a_damaged_png_is_a_mask_or_refused_by_name(folder, content):
+    _read(folder / "mask.png", content)
+
+
+@given(COCO | st.text(max_size=20))
+@attack(150)
+def test_any_text_is_run_lengths_or_refused(text):
+    try:
+        runs = rle.from_coco(text)
+    except FileFormatError:
+        return
+    assert np.array_equal(rle.from_coco(rle.to_coco(runs)), runs)
+
+
+@given(st.lists(st.integers(0, 40), max_size=12), st.integers(1, 12), st.integers(1, 12))
+@attack(80)
+def test_any_counts_are_a_mask_of_the_size_or_refused(counts, height, width):
+    runs = np.array(counts, np.uint32)
+    try:
+        mask = rle.decode(runs, height, width)
+    except FileFormatError:
+        assert sum(counts) != height * width
+        return
+    box, window = rle.narrow(runs, height)
+    assert np.array_equal(rle.decode(rle.widen(window, box, height, width), height, width), mask)
