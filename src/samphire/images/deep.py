@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from samphire.arrays import ByteArray
 from samphire.errors import ImageError
 from samphire.images import tiff
 from samphire.images.limits import check_pixels, check_tile
@@ -49,7 +50,7 @@ def upright(values: npt.NDArray[Any], orientation: int) -> npt.NDArray[Any]:
     return values[:: -1 if rows else 1, :: -1 if columns else 1]
 
 
-def buffer_of(file: BinaryIO) -> tiff.Buffer:
+def buffer_of(file: BinaryIO) -> ByteArray:
     """The file's bytes, (N,) uint8; of a file on disk only what is looked at is read."""
     try:
         return np.memmap(file, np.uint8, mode="c")
@@ -61,7 +62,8 @@ def buffer_of(file: BinaryIO) -> tiff.Buffer:
 def read_colour(file: BinaryIO, image: Image.Image, name: str) -> Deep:
     """A PNG or PPM of more than 8 bits a channel; Pillow decodes it first, to find damage."""
     image.load()
-    values = _decode(buffer_of(file), image.size, name)
+    decoded = cv2.imdecode(buffer_of(file), cv2.IMREAD_UNCHANGED)
+    values = _channels(decoded, image.size, name)
     return Deep(upright(values, image.getexif().get(0x0112, 1)), image.info.get("icc_profile"))
 
 
@@ -91,16 +93,18 @@ def read_tiff(file: BinaryIO, number: int, name: str, max_pixels: int) -> Deep:
         )
     if not page.sound or min(page.bits) < 8:
         raise ImageError(f"{name} is damaged: its TIFF directory and data do not fit each other")
-    values = _decode(tiff.starting_at(buffer, page), (page.width, page.height), name)
+    _, pages = cv2.imdecodemulti(buffer, cv2.IMREAD_UNCHANGED, range=(number, number + 1))
+    values = _channels(pages[0] if pages else None, (page.width, page.height), name)
     if page.samples == 4 and page.extra == (0,):  # a fourth band, but not said to be alpha
         values = values[..., :3]
-    return Deep(upright(values, page.orientation))
+    return Deep(values)  # a TIFF's orientation is one thing that OpenCV has obeyed already
 
 
-def _decode(buffer: tiff.Buffer, size: tuple[int, int], name: str) -> npt.NDArray[Any]:
-    """OpenCV's pixels as grey, RGB or RGBA."""
-    values = cv2.imdecode(buffer, cv2.IMREAD_UNCHANGED)
-    if values is None or values.shape[1::-1] != size:
+def _channels(
+    values: npt.NDArray[Any] | None, size: tuple[int, int], name: str
+) -> npt.NDArray[Any]:
+    """OpenCV's pixels as grey, RGB or RGBA; turned or not, they are those of the header."""
+    if values is None or values.shape[1::-1] not in (size, size[::-1]):
         raise ImageError(f"{name} cannot be read: OpenCV does not decode pixels of its kind")
     if values.ndim == 2:
         return values

@@ -8,19 +8,14 @@ Source: TIFF revision 6.0, section 2 (image file directory); BigTIFF as libtiff 
 import struct
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
-
+from samphire.arrays import ByteArray
 from samphire.errors import ImageError
-
-Buffer = npt.NDArray[np.uint8]
 
 SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 PILLOW_MISREADS = SIGNATURES[3]  # big-endian BigTIFF, which it takes for a small one
 
-_WIDTH, _HEIGHT, _BITS, _PHOTOMETRIC, _ORIENTATION = 256, 257, 258, 262, 274
-_SAMPLES, _EXTRA, _FORMAT = 277, 338, 339
-TILE_WIDTH, TILE_HEIGHT, _PLANES = 322, 323, 284
+_WIDTH, _HEIGHT, _BITS, _PHOTOMETRIC, _SAMPLES, _EXTRA = 256, 257, 258, 262, 277, 338
+TILE_WIDTH, TILE_HEIGHT = 322, 323
 _OFFSETS, _COUNTS = (273, 324), (279, 325)  # strips, tiles
 _TYPES = {1: "B", 3: "H", 4: "I", 16: "Q"}  # byte, short, long, long8: what these tags are
 
@@ -30,19 +25,14 @@ _MOST_VALUES, _MOST_TAGS, _MOST_PAGES = 1 << 20, 4096, 100_000
 
 @dataclass(frozen=True)
 class Page:
-    """What the directory says; ``at`` is where it lies in the file."""
+    """What the directory says."""
 
-    at: int
     width: int
     height: int
     samples: int
     bits: tuple[int, ...]
-    sample_format: int  # 1 unsigned, 2 signed, 3 float
     photometric: int  # 0 grey, white is 0; 1 grey; 2 RGB
     extra: tuple[int, ...]  # of samples beyond the colours: 0 unspecified, 1 and 2 alpha
-    orientation: int
-    orientation_at: tuple[int, str] | None  # where its value lies, and how it is packed
-    planes: int  # 1 samples of a pixel together, 2 apart
     tile: tuple[int, int]  # width and height, zeros where there are strips
     sound: bool  # every strip or tile lies inside the file
 
@@ -50,12 +40,11 @@ class Page:
 class _Reader:
     """Numbers of a file in its byte order; any read past the end is a damaged file."""
 
-    def __init__(self, buffer: Buffer, name: str) -> None:
+    def __init__(self, buffer: ByteArray, name: str) -> None:
         self.buffer, self.name = buffer, name
         head = bytes(buffer[:4])
         self.order = "<" if head[:2] == b"II" else ">"
         self.big = head in SIGNATURES[2:]
-        self.places: dict[int, tuple[int, str]] = {}
 
     def read(self, code: str, at: int, count: int = 1) -> tuple[int, ...]:
         layout = f"{self.order}{count}{code}"
@@ -85,11 +74,10 @@ class _Reader:
             if count * struct.calcsize(code) > struct.calcsize(long):
                 (value,) = self.read(long, value)
             found[tag] = self.read(code, value, count)
-            self.places[tag] = value, self.order + code
         return found, self.read(long, start + number * width)[0]
 
 
-def page_of(buffer: Buffer, number: int, name: str) -> Page:
+def page_of(buffer: ByteArray, number: int, name: str) -> Page:
     """The directory of page ``number``, counted from 0.
 
     Args:
@@ -107,7 +95,6 @@ def page_of(buffer: Buffer, number: int, name: str) -> Page:
         _, at = reader.tags(at)
     if not at or at in seen:
         raise ImageError(no_page(name, number, len(seen)))
-    reader.places.clear()
     tags, _ = reader.tags(at)
     try:
         (width,), (height,) = tags[_WIDTH], tags[_HEIGHT]
@@ -115,32 +102,15 @@ def page_of(buffer: Buffer, number: int, name: str) -> Page:
         raise ImageError(f"{name} is damaged: its TIFF directory has no size") from error
     samples = tags.get(_SAMPLES, (1,))[0]
     return Page(
-        at=at,
         width=width,
         height=height,
         samples=samples,
         bits=tags.get(_BITS, (1,)),
-        sample_format=tags.get(_FORMAT, (1,))[0],
         photometric=tags.get(_PHOTOMETRIC, (1,))[0],
         extra=tags.get(_EXTRA, ()),
-        orientation=tags.get(_ORIENTATION, (1,))[0],
-        orientation_at=reader.places.get(_ORIENTATION),
-        planes=tags.get(_PLANES, (1,))[0],
         tile=(tags.get(TILE_WIDTH, (0,))[0], tags.get(TILE_HEIGHT, (0,))[0]),
         sound=_inside(tags, len(buffer)),
     )
-
-
-def starting_at(buffer: Buffer, page: Page) -> Buffer:
-    """The file with this page as its first, not turned: what OpenCV then reads and leaves so."""
-    reader = _Reader(buffer, "")
-    made = np.array(buffer)
-    at, code = (8, "Q") if reader.big else (4, "I")
-    struct.pack_into(reader.order + code, made.data, at, page.at)
-    if page.orientation_at is not None:
-        place, layout = page.orientation_at
-        struct.pack_into(layout, made.data, place, 1)
-    return made
 
 
 def no_page(name: str, number: int, count: int) -> str:
