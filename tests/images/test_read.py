@@ -341,3 +341,14 @@ def test_the_id_of_pixels_changes_with_a_pixel_and_with_the_shape(picture):
     assert pixels_id(picture[:, ::-1]) == pixels_id(np.ascontiguousarray(picture[:, ::-1]))
     others = (changed, picture.reshape(8, 5, 3), picture.reshape(4, 10, 3))
     assert len({pixels_id(picture), *map(pixels_id, others)}) == 4
+
+
+def test_an_array_with_its_channels_first_is_told_what_to_do(picture):
+    with pytest.raises(ImageError, match=r"\(channels first\? then np\.moveaxis\(image, 0, -1\)\)"):
+        read_image(picture.transpose(2, 0, 1))
+
+
+@pytest.mark.parametrize("image", [None, [[1, 2]], memoryview(b"abc"), 7])
+def test_what_is_no_kind_of_image_is_refused_by_its_type(image):
+    with pytest.raises(ImageError, match=f"the image is a {type(image).__name__}: expected a path"):
+        read_image(image)

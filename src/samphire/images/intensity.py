@@ -48,7 +48,7 @@ def check_window(window: Window) -> Window:
     try:
         low, high = (float(end) for end in window)
     except (TypeError, ValueError) as error:
-        raise ImageError(f"the window is {window!r}: expected two numbers, LOW HIGH") from error
+        raise ImageError(f"the window is {window!r}: expected two numbers, LOW and HIGH") from error
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
         raise ImageError(
             f"the window is {low:g} to {high:g}: expected two finite numbers, the lower, which "
@@ -123,7 +123,7 @@ def _warn_if_dark(values: npt.NDArray[Any], window: Window, name: str) -> None:
     if darkest < nearly_all and to_bytes(np.array([nearly_all]), window)[0] < _DARK:
         logger.warning(
             "%s will be nearly black: 99 of 100 values lie below %g, and %g is white; choose what "
-            "is black and white, for example --window %.6g %.6g (window= in Python)",
+            "is black and white, for example --window %.6g,%.6g (window= in Python)",
             *(name, nearly_all, window[1], darkest, nearly_all),
         )
 

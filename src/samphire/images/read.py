@@ -83,6 +83,11 @@ def read_image(
             if image.mode in DEEP_MODES:
                 return _shown(Deep(deep_values(image)), chosen, name)
             return _eight_bit(eight_bit(image, name), chosen, name)
+        if not isinstance(image, str | Path | bytes):
+            raise ImageError(
+                f"the image is a {type(image).__name__}: expected a path, the bytes of a file, "
+                "a Pillow image or a NumPy array"
+            )
         with opened(image) as file:
             decoded = decode(file, name, max_pixels, page)
             if isinstance(decoded, Deep):
@@ -106,9 +111,11 @@ def pixels_id(image: ByteArray) -> str:
 def _from_array(image: npt.NDArray[Any], window: Window | None) -> ByteArray:
     flat = image.ndim == 2 or (image.ndim == 3 and image.shape[2] in (1, 3, 4))
     if not flat or 0 in image.shape:
+        first = image.ndim == 3 and image.shape[0] in (1, 3, 4)
+        hint = " (channels first? then np.moveaxis(image, 0, -1))" if first else ""
         raise ImageError(
             f"the image array has shape {image.shape}: expected (height, width), or a third axis "
-            "of 1 (grey), 3 (RGB) or 4 (RGBA), neither side empty"
+            f"of 1 (grey), 3 (RGB) or 4 (RGBA), neither side empty{hint}"
         )
     kind, bits = image.dtype.kind, 8 * image.dtype.itemsize
     if kind not in "buif" or bits > 64:
