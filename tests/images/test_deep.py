@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from samphire.errors import ImageError
-from samphire.images.deep import upright
+from samphire.images.orientation import upright
 from samphire.images.read import read_image
 
 FORMAT_OF_KIND = {"u": 1, "i": 2, "f": 3}

@@ -137,6 +137,13 @@ def test_an_orientation_that_does_not_exist_is_ignored(picture):
     assert np.array_equal(read_image(_bytes(picture, exif=exif)), picture)
 
 
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
+def test_exif_metadata_that_cannot_be_read_are_ignored(kind, picture):
+    whole = read_image(_bytes(picture, kind))
+    found = read_image(_bytes(picture, kind, exif=b"Exif\0\0ZZ*\0nothing of the kind"))
+    assert np.array_equal(found, whole)
+
+
 def test_a_pillow_image_stays_as_it_was(picture):
     image = Image.fromarray(picture)
     image.getexif()[0x0112] = 6

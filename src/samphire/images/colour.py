@@ -10,13 +10,13 @@ import numpy as np
 from PIL import Image, ImageCms, ImageOps
 
 from samphire.arrays import ByteArray
+from samphire.images.orientation import orientation_of, upright
 
 logger = logging.getLogger(__name__)
 
 # A profile that moves no colour further than this, of 255, is sRGB by another name: the pixels
 # stay as they are, and so do the embeddings of the many photos that carry an sRGB profile.
 _SAME = 2
-_ORIENTATION = 0x0112  # EXIF
 
 
 def srgb_on_white(image: Image.Image, name: str) -> ByteArray:
@@ -30,23 +30,21 @@ def srgb_on_white(image: Image.Image, name: str) -> ByteArray:
         (H, W, 3) uint8.
     """
     image.load()
-    turned = image.getexif().get(_ORIENTATION, 1) != 1
-    upright = ImageOps.exif_transpose(image) if turned else image  # a copy in any case
     profile = image.info.get("icc_profile")
-    alpha = None
-    if upright.has_transparency_data:
-        with_alpha = _as(upright, "RGBA")
+    shown, alpha = image, None
+    if image.has_transparency_data:
+        with_alpha = _as(image, "RGBA")
         alpha = with_alpha.getchannel("A")
         # the profile of grey or CMYK speaks of other channels than those of RGB
-        upright = with_alpha.convert("RGB")
-    elif upright.mode not in ("L", "RGB", "CMYK"):
-        upright = upright.convert("L" if upright.mode == "1" else "RGB")
+        shown = with_alpha.convert("RGB")
+    elif image.mode not in ("L", "RGB", "CMYK"):
+        shown = image.convert("L" if image.mode == "1" else "RGB")
     if profile:
-        upright = _to_srgb(upright, profile, name)
-    rgb = _as(upright, "RGB")
+        shown = _to_srgb(shown, profile, name)
+    rgb = _as(shown, "RGB")
     if alpha is not None:
         rgb.paste("white", mask=ImageOps.invert(alpha))
-    return np.array(rgb)
+    return np.ascontiguousarray(upright(np.array(rgb), orientation_of(image, name)))
 
 
 def _as(image: Image.Image, mode: str) -> Image.Image:

@@ -19,10 +19,11 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 
 from samphire.errors import ImageError
 from samphire.images import tiff
-from samphire.images.deep import Deep, read_colour, read_tiff, upright
+from samphire.images.deep import Deep, read_colour, read_tiff
 from samphire.images.foreign import not_opened
 from samphire.images.jpeg import check_scans, load_jpeg
 from samphire.images.limits import check_drawn, check_pixels, check_tile
+from samphire.images.orientation import orientation_of, upright
 from samphire.images.png import check_png
 
 FORMATS = ("AVIF", "BMP", "GIF", "ICO", "JPEG", "JPEG2000", "PNG", "PPM", "TGA", "TIFF", "WEBP")
@@ -85,7 +86,7 @@ def decode(file: BinaryIO, name: str, max_pixels: int, page: int) -> Image.Image
         return eight_bit(load_jpeg(file, image), name)
     image.load()
     if image.mode in DEEP_MODES:
-        return Deep(upright(_values(image, largest), image.getexif().get(0x0112, 1)))
+        return Deep(upright(_values(image, largest), orientation_of(image, name)))
     return eight_bit(image, name)
 
 
@@ -99,10 +100,10 @@ def eight_bit(image: Image.Image, name: str) -> Image.Image:
     return image
 
 
-def deep_values(image: Image.Image) -> npt.NDArray[Any]:
+def deep_values(image: Image.Image, name: str) -> npt.NDArray[Any]:
     """The intensities of a Pillow image of one of ``DEEP_MODES``, (H, W), upright."""
     image.load()
-    return upright(np.asarray(image), image.getexif().get(0x0112, 1))
+    return upright(np.asarray(image), orientation_of(image, name))
 
 
 def _open_page(file: BinaryIO, name: str, max_pixels: int, page: int) -> ImageFile.ImageFile | None:

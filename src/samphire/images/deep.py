@@ -16,17 +16,8 @@ from samphire.arrays import ByteArray
 from samphire.errors import ImageError
 from samphire.images import tiff
 from samphire.images.limits import check_pixels, check_tile
+from samphire.images.orientation import orientation_of, upright
 
-# What an orientation asks of stored rows and columns: (exchange them, flip rows, flip columns).
-_UPRIGHT = {
-    2: (False, False, True),
-    3: (False, True, True),
-    4: (False, True, False),
-    5: (True, False, False),
-    6: (True, False, True),
-    7: (True, True, True),
-    8: (True, True, False),
-}
 _GREY, _RGB = (0, 1), 2
 
 
@@ -36,18 +27,6 @@ class Deep:
 
     values: npt.NDArray[Any]
     profile: bytes | None = None
-
-
-def upright(values: npt.NDArray[Any], orientation: int) -> npt.NDArray[Any]:
-    """Obey an EXIF orientation; one that does not exist is taken as 1.
-
-    >>> upright(np.array([[1, 2], [3, 4]]), 6).tolist()
-    [[3, 1], [4, 2]]
-    """
-    exchange, rows, columns = _UPRIGHT.get(orientation, (False, False, False))
-    if exchange:
-        values = values.swapaxes(0, 1)
-    return values[:: -1 if rows else 1, :: -1 if columns else 1]
 
 
 def buffer_of(file: BinaryIO) -> ByteArray:
@@ -64,7 +43,7 @@ def read_colour(file: BinaryIO, image: Image.Image, name: str) -> Deep:
     image.load()
     decoded = cv2.imdecode(buffer_of(file), cv2.IMREAD_UNCHANGED)
     values = _channels(decoded, image.size, name)
-    return Deep(upright(values, image.getexif().get(0x0112, 1)), image.info.get("icc_profile"))
+    return Deep(upright(values, orientation_of(image, name)), image.info.get("icc_profile"))
 
 
 def read_tiff(file: BinaryIO, number: int, name: str, max_pixels: int) -> Deep:

@@ -81,7 +81,7 @@ def read_image(
             _check_page(page, "a Pillow image (seek to it first)")
             check_pixels(image.width, image.height, name, max_pixels)
             if image.mode in DEEP_MODES:
-                return _shown(Deep(deep_values(image)), chosen, name)
+                return _shown(Deep(deep_values(image, name)), chosen, name)
             return _eight_bit(eight_bit(image, name), chosen, name)
         if not isinstance(image, str | Path | bytes):
             raise ImageError(
