@@ -184,5 +184,13 @@ def test_a_jpeg_that_draws_itself_thousands_of_times_is_refused(picture):
         read_image(content[:-2] + 1000 * last + content[-2:], limit)
 
 
+def test_the_second_picture_of_a_photo_of_two_may_not_draw_itself_so_often_either(picture):
+    content = _bytes(picture, "MPO", save_all=True, append_images=[Image.fromarray(picture)])
+    last = content[content.rindex(b"\xff\xda") : -2]
+    bomb = content[:-2] + 1000 * last + content[-2:]
+    with pytest.raises(ImageError, match=r"draws 40x24 pixels 100\d times over"):
+        read_image(bomb, picture.shape[0] * picture.shape[1], page=1)
+
+
 def test_the_fillers_of_the_test_for_completeness_differ():
     assert len(set(jpeg._FILLERS)) == 2

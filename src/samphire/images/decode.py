@@ -81,9 +81,10 @@ def decode(file: BinaryIO, name: str, max_pixels: int, page: int) -> Image.Image
     if _colour_of_16_bits(image) and page == 0:
         return read_colour(file, image, name)
     largest = image.tile[0].args if image.format == "PPM" and image.tile else None
-    if image.format in ("JPEG", "MPO") and page == 0:
+    if image.format in ("JPEG", "MPO"):
         check_scans(file, image.size, name, max_pixels)
-        return eight_bit(load_jpeg(file, image), name)
+        if page == 0:
+            return eight_bit(load_jpeg(file, image), name)
     image.load()
     if image.mode in DEEP_MODES:
         return Deep(upright(_values(image, largest), orientation_of(image, name)))
