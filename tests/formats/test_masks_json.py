@@ -248,3 +248,13 @@ def test_a_file_with_changed_bytes_is_masks_or_a_file_format_error(data, tmp_pat
     except FileFormatError:
         return
     assert found.to_array().shape == (len(found), found.size.height, found.size.width)
+
+
+@pytest.mark.parametrize("value", ["1e39", "-1e39", "Infinity"])
+@pytest.mark.parametrize("key", ["predicted_iou", "stability_score"])
+def test_a_number_that_32_bits_do_not_hold_is_refused(key, value, document, tmp_path):
+    document["annotations"][0][key] = float(value)
+    path = tmp_path / "masks.json"
+    path.write_text(json.dumps(document))
+    with pytest.raises(FileFormatError, match=r"masks\.json is not a file of masks .*32 bits"):
+        masks_json.read(path)

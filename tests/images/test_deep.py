@@ -219,6 +219,14 @@ def test_a_tile_far_larger_than_its_page_is_refused(dtype):
         read_image(_tiff(np.zeros((4, 4), dtype), **tags))
 
 
+@pytest.mark.parametrize(("dtype", "channels"), [(np.uint8, 3), (np.uint16, 1), (np.uint16, 3)])
+def test_a_tiff_whose_strips_end_before_its_page_is_refused(dtype, channels):
+    values = np.ones((4, 5, channels), dtype).squeeze()
+    assert read_image(_tiff(values)).shape == (4, 5, 3)
+    with pytest.raises(ImageError, match="lists 1 of the 8 strips or tiles that its page needs"):
+        read_image(_tiff(values, t257=(30,)))
+
+
 def test_a_directory_that_points_at_itself_has_one_page():
     content = bytearray(_tiff(np.zeros((4, 4))))
     end = 8 + 2 + 12 * 10

@@ -143,7 +143,10 @@ def _number(value: np.floating[Any]) -> float | None:
 
 
 def _floats(values: Iterable[float | None]) -> FloatArray:
-    return np.array([np.nan if value is None else value for value in values], np.float64)
+    made = np.array([np.nan if value is None else value for value in values], np.float64)
+    if (np.abs(made) > np.finfo(np.float32).max).any():
+        raise ValueError("a score or a coordinate is beyond 32 bits")
+    return made
 
 
 def _integers(values: Iterable[int]) -> IntArray:

@@ -22,7 +22,7 @@ from samphire.images import tiff
 from samphire.images.deep import Deep, read_colour, read_tiff
 from samphire.images.foreign import not_opened
 from samphire.images.jpeg import check_scans, load_jpeg
-from samphire.images.limits import check_drawn, check_pixels, check_tile
+from samphire.images.limits import check_drawn, check_pixels
 from samphire.images.orientation import orientation_of, upright
 from samphire.images.png import check_png
 
@@ -32,7 +32,7 @@ EIGHT_BIT_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBa", "La", "RGBX
 DEEP_MODES = ("I;16", "I;16L", "I;16B", "I;16N", "I", "F")
 
 _PILLOW_LIMIT = threading.Lock()
-_BITS, _SAMPLE_FORMAT, _PLANES = 258, 339, 284  # TIFF tags
+_WIDTH, _HEIGHT, _BITS, _SAMPLE_FORMAT, _PLANES = 256, 257, 258, 339, 284  # TIFF tags
 
 
 @contextmanager
@@ -76,8 +76,8 @@ def decode(file: BinaryIO, name: str, max_pixels: int, page: int) -> Image.Image
         if _only_opencv_reads(image):
             return read_tiff(file, page, name, max_pixels)
         tags: Any = getattr(image, "tag_v2", {})
-        tile = tags.get(tiff.TILE_WIDTH, 0), tags.get(tiff.TILE_HEIGHT, 0)
-        check_tile(tile, image.size, name)
+        stored = tags.get(_WIDTH, image.width), tags.get(_HEIGHT, image.height)
+        tiff.check_pieces(tags, stored, name)
     if _colour_of_16_bits(image) and page == 0:
         return read_colour(file, image, name)
     largest = image.tile[0].args if image.format == "PPM" and image.tile else None

@@ -15,7 +15,7 @@ from PIL import Image
 from samphire.arrays import ByteArray
 from samphire.errors import ImageError
 from samphire.images import tiff
-from samphire.images.limits import check_pixels, check_tile
+from samphire.images.limits import check_pixels
 from samphire.images.orientation import orientation_of, upright
 
 _GREY, _RGB = (0, 1), 2
@@ -61,7 +61,7 @@ def read_tiff(file: BinaryIO, number: int, name: str, max_pixels: int) -> Deep:
     buffer = buffer_of(file)
     page = tiff.page_of(buffer, number, name)
     check_pixels(page.width, page.height, name, max_pixels)
-    check_tile(page.tile, (page.width, page.height), name)
+    tiff.check_pieces(page.tags, (page.width, page.height), name)
     grey = page.samples == 1 and page.photometric in _GREY
     colour = page.samples in (3, 4) and page.photometric == _RGB
     if not (grey or colour):

@@ -6,9 +6,8 @@ from samphire.errors import ImageError
 DEFAULT_MAX_PIXELS = 100_000_000
 
 # What is drawn over and over (frames of an animation on those before, scans of a JPEG) may add up
-# to this many times ``max_pixels``; a tile, which is unpacked whole, to so many times its page.
-_MOST_DRAWN, _LARGEST_TILE = 100, 4
-_SMALL_TILE = 1 << 22
+# to this many times ``max_pixels``.
+_MOST_DRAWN = 100
 
 
 def check_pixels(width: int, height: int, name: str, max_pixels: int) -> None:
@@ -29,12 +28,4 @@ def check_drawn(size: tuple[int, int], times: int, name: str, max_pixels: int) -
             f"{name} draws {size[0]}x{size[1]} pixels {times} times over: expected at most "
             f"{_MOST_DRAWN} times the limit of {max_pixels / 1e6:.0f} megapixels in all "
             "(export the frame, or save the picture anew)"
-        )
-
-
-def check_tile(tile: tuple[int, int], size: tuple[int, int], name: str) -> None:
-    """Refuse a TIFF whose tiles are far larger than its page."""
-    if tile[0] * tile[1] > max(_LARGEST_TILE * size[0] * size[1], _SMALL_TILE):
-        raise ImageError(
-            f"{name} is damaged: its tiles are {tile[0]}x{tile[1]}, its page {size[0]}x{size[1]}"
         )

@@ -6,7 +6,9 @@ Source: TIFF revision 6.0, section 2 (image file directory); BigTIFF as libtiff 
 """
 
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from samphire.arrays import ByteArray
 from samphire.errors import ImageError
@@ -15,10 +17,12 @@ SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 PILLOW_MISREADS = SIGNATURES[3]  # big-endian BigTIFF, which it takes for a small one
 
 _WIDTH, _HEIGHT, _BITS, _PHOTOMETRIC, _SAMPLES, _EXTRA = 256, 257, 258, 262, 277, 338
-TILE_WIDTH, TILE_HEIGHT = 322, 323
+_ROWS, _PLANES, _TILE_WIDTH, _TILE_HEIGHT = 278, 284, 322, 323
 _OFFSETS, _COUNTS = (273, 324), (279, 325)  # strips, tiles
 _TYPES = {1: "B", 3: "H", 4: "I", 16: "Q"}  # byte, short, long, long8: what these tags are
 
+# A tile is unpacked whole: so many times the pixels of its page are allowed, or some millions.
+_LARGEST_TILE, _SMALL_TILE = 4, 1 << 22
 # Strips and tags beyond this are damage or an attack.
 _MOST_VALUES, _MOST_TAGS, _MOST_PAGES = 1 << 20, 4096, 100_000
 
@@ -33,7 +37,7 @@ class Page:
     bits: tuple[int, ...]
     photometric: int  # 0 grey, white is 0; 1 grey; 2 RGB
     extra: tuple[int, ...]  # of samples beyond the colours: 0 unspecified, 1 and 2 alpha
-    tile: tuple[int, int]  # width and height, zeros where there are strips
+    tags: dict[int, tuple[int, ...]]
     sound: bool  # every strip or tile lies inside the file
 
 
@@ -108,9 +112,41 @@ def page_of(buffer: ByteArray, number: int, name: str) -> Page:
         bits=tags.get(_BITS, (1,)),
         photometric=tags.get(_PHOTOMETRIC, (1,))[0],
         extra=tags.get(_EXTRA, ()),
-        tile=(tags.get(TILE_WIDTH, (0,))[0], tags.get(TILE_HEIGHT, (0,))[0]),
+        tags=tags,
         sound=_inside(tags, len(buffer)),
     )
+
+
+def check_pieces(tags: Mapping[int, Any], size: tuple[int, int], name: str) -> None:
+    """Refuse a page that its strips or tiles do not cover, or whose tiles are far larger than it.
+
+    Decoders leave black what is not covered, and set memory aside for a whole tile.
+
+    Args:
+        tags: the page's, each a number or a tuple, as here or as Pillow has them.
+        size: of the page, width and height.
+        name: of the file, for the message.
+    """
+    width, height = size
+    across = _number(tags, _TILE_WIDTH, width)
+    down = _number(tags, _TILE_HEIGHT, min(_number(tags, _ROWS, height), height))
+    if across * down > max(_LARGEST_TILE * width * height, _SMALL_TILE):
+        raise ImageError(
+            f"{name} is damaged: its tiles are {across}x{down}, its page {width}x{height}"
+        )
+    planes = _number(tags, _SAMPLES, 1) if _number(tags, _PLANES, 1) == 2 else 1
+    needed = -(-width // max(across, 1)) * -(-height // max(down, 1)) * planes
+    listed = max(len(tags.get(offsets, ())) for offsets in _OFFSETS)
+    if listed < needed:
+        raise ImageError(
+            f"{name} is damaged: its TIFF directory lists {listed} of the {needed} strips or tiles "
+            "that its page needs"
+        )
+
+
+def _number(tags: Mapping[int, Any], tag: int, default: int) -> int:
+    value = tags.get(tag, default)
+    return int(value[0] if isinstance(value, tuple) else value)
 
 
 def no_page(name: str, number: int, count: int) -> str:
