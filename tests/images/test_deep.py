@@ -202,8 +202,16 @@ def test_a_deep_tiff_that_ends_early_is_refused(dtype, keep):
 
 def test_a_deep_png_that_ends_early_is_refused(rng):
     content = _encoded(rng.integers(0, 65536, (40, 40, 3)).astype(np.uint16), ".png")
-    with pytest.raises(ImageError, match="PNG data hold"):
+    with pytest.raises(ImageError, match="PNG data are cut off"):
         read_image(content[: len(content) // 2])
+
+
+def test_a_deep_png_whose_last_chunk_promises_more_than_follows_is_refused():
+    content = _encoded(_ramp(np.uint16, 24, 30, 3), ".png")
+    at = content.rindex(b"IDAT") - 4
+    bomb = content[:at] + (1 << 20).to_bytes(4, "big") + content[at + 4 :]
+    with pytest.raises(ImageError, match="PNG data are cut off"):
+        read_image(bomb)
 
 
 @pytest.mark.parametrize("tags", [{"t256": (60_000,), "t257": (60_000,)}])

@@ -95,7 +95,9 @@ def _data(file: BinaryIO, name: str) -> Iterator[bytes]:
             checksum, length = zlib.crc32(piece, checksum), length - len(piece)
             yield piece
         stored = file.read(4)
-        if len(stored) == 4 and stored != checksum.to_bytes(4, "big"):
+        if len(stored) < 4:  # OpenCV asks for a gigabyte where a chunk promises more than follows
+            raise ImageError(f"{name} is damaged: its PNG data are cut off (get the file again)")
+        if stored != checksum.to_bytes(4, "big"):
             raise ImageError(
                 f"{name} is damaged: the checksum of its PNG data is wrong (get the file again)"
             )
