@@ -20,15 +20,18 @@ if TYPE_CHECKING:
     from samphire.formats import save_masks as save_masks
     from samphire.formats.embedding import load_embedding as load_embedding
     from samphire.formats.embedding import save_embedding as save_embedding
+    from samphire.formats.embedding_cache import EmbeddingCache as EmbeddingCache
     from samphire.images.draw import draw as draw
     from samphire.masks import Masks as Masks
     from samphire.predict.embed import embed as embed
+    from samphire.predict.embed import embed_many as embed_many
     from samphire.predict.prompted import decode as decode
     from samphire.predict.prompted import segment as segment
     from samphire.prompts import Prompts as Prompts
 
 _HOMES = {
     "Decoded": "samphire.embedding",
+    "EmbeddingCache": "samphire.formats.embedding_cache",
     "ImageEmbedding": "samphire.embedding",
     "Masks": "samphire.masks",
     "Prompts": "samphire.prompts",
@@ -36,6 +39,7 @@ _HOMES = {
     "decode": "samphire.predict.prompted",
     "draw": "samphire.images.draw",
     "embed": "samphire.predict.embed",
+    "embed_many": "samphire.predict.embed",
     "load": "samphire.engines.load",
     "load_embedding": "samphire.formats.embedding",
     "load_masks": "samphire.formats",
@@ -46,6 +50,7 @@ _HOMES = {
 
 __all__ = [
     "Decoded",
+    "EmbeddingCache",
     "ImageEmbedding",
     "Masks",
     "Prompts",
@@ -54,6 +59,7 @@ __all__ = [
     "decode",
     "draw",
     "embed",
+    "embed_many",
     "load",
     "load_embedding",
     "load_masks",

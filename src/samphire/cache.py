@@ -4,7 +4,8 @@ Knows keys and bytes, not what they mean: ``formats/embedding_cache.py`` keeps e
 Several processes may share a folder. A reader takes no lock and never sees half a file: a file is
 written beside its place and renamed. A writer holds the folder's lock while it makes room and
 writes, so the bound holds at every moment, and a temporary file found under the lock is what a
-killed process left. Order of use is the files' modification times, set anew at each use.
+killed process left. Order of use is the files' modification times, set anew at each use. Files
+with other names than this cache gives are never touched.
 """
 
 import logging
@@ -16,7 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import FileLock
+import platformdirs
 
 from samphire import atomic
 
@@ -24,16 +25,45 @@ logger = logging.getLogger(__name__)
 
 # About 2,400 embeddings of 1024-pixel models, 4.2 MB each.
 DEFAULT_MAX_BYTES = 10_000_000_000
-LOCK_NAME, LOCK_SECONDS = ".samphire-cache.lock", 30.0
-_KEY = re.compile(r"[0-9a-z][0-9a-z._-]{0,120}")
+# A file of some MB is written in a moment: who waits longer waits for a process that hangs.
+LOCK_NAME, LOCK_SECONDS = ".samphire-cache.lock", 10.0
+_KEY = re.compile(r"[0-9a-f]{64}(\.[a-z]+)*")
+_LEFTOVER = re.compile(r"\.[0-9a-f]{48}\.[0-9a-f]+\.tmp(\.[a-z]+)?")  # see atomic.replacing
+_UNITS = {"": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
+_UNITS |= {"kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40}
+
+
+def cache_dir() -> Path:
+    """The folder in which Samphire keeps what it can fetch or compute again."""
+    chosen = os.environ.get("SAMPHIRE_CACHE")
+    return Path(chosen).expanduser() if chosen else Path(platformdirs.user_cache_dir("samphire"))
+
+
+def parse_bytes(text: str) -> int:
+    """A number of bytes as people write it.
+
+    Raises:
+        ValueError: it is not one, or not above 0.
+
+    >>> parse_bytes("10GB"), parse_bytes("1.5 MiB"), parse_bytes("4096")
+    (10000000000, 1572864, 4096)
+    """
+    found = re.fullmatch(r"\s*(\d{1,15}(?:\.\d{1,9})?)\s*([A-Za-z]*)\s*", text)
+    factor = _UNITS.get(found[2].lower()) if found else None
+    count = int(float(found[1]) * factor) if found and factor else 0
+    if count < 1:
+        raise ValueError(f"{text!r} is not a number of bytes: expected one like 500MB or 10GB")
+    return count
 
 
 @dataclass(frozen=True)
 class Cache:
     """A folder of files, made when something is first kept.
 
+    A key is a SHA-256 in hex, with suffixes if wanted; it is the name of its file.
+
     Attributes:
-        folder: for this cache alone; readable by its owner only, where it is made here.
+        folder: readable by its owner only, where it is made here.
         max_bytes: the most that its files take together, those being written included.
     """
 
@@ -68,18 +98,21 @@ class Cache:
         """Keep the bytes under the key; those used longest ago make room.
 
         Returns:
-            Whether they are kept; False where they alone exceed ``max_bytes``.
+            Whether they are kept; False where ``max_bytes`` leaves no room for them.
 
         Raises:
             OSError: the folder cannot be written, the disk is full, or its lock is held for long.
         """
+        from filelock import FileLock  # noqa: PLC0415 - only for writing
+
         path = self._path(key)
         if len(data) > self.max_bytes:
             return False
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with FileLock(self.folder / LOCK_NAME, timeout=LOCK_SECONDS):
             path.unlink(missing_ok=True)
-            self._make_room(len(data))
+            if not self._make_room(len(data)):
+                return False
             atomic.write_bytes(path, data)
             _touch(path)
         return True
@@ -89,44 +122,49 @@ class Cache:
         with suppress(OSError):
             self._path(key).unlink()
 
-    def __contains__(self, key: str) -> bool:
-        return self._path(key).is_file()
-
     def used_bytes(self) -> int:
         """What the files take now."""
-        return sum(size for _, size, _ in self._files())
+        return sum(file.size for file in self._files())
 
     def _path(self, key: str) -> Path:
         if not _KEY.fullmatch(key):
-            raise ValueError(f"cache key {key!r}: expected a-z, 0-9 and . _ - (at most 121)")
+            raise ValueError(f"cache key {key!r}: expected a SHA-256 in hex, then suffixes if any")
         return self.folder / key
 
-    def _make_room(self, needed: int) -> None:
+    def _make_room(self, needed: int) -> bool:
         """Remove leftovers, and files until ``needed`` bytes fit; only under the lock."""
-        kept = []
-        for used, size, path in self._files():
-            if path.name.startswith("."):
-                path.unlink(missing_ok=True)
-            else:
-                kept.append((used, size, path))
-        total = sum(size for _, size, _ in kept)
-        for _, size, path in sorted(kept):
-            if total + needed <= self.max_bytes:
-                return
-            with suppress(PermissionError):  # Windows keeps a file that somebody has mapped
-                path.unlink(missing_ok=True)
-                total -= size
+        files = sorted(self._files())
+        total = sum(file.size for file in files)
+        for file in files:
+            if file.whole and total + needed <= self.max_bytes:
+                break
+            with suppress(PermissionError):  # another's; Windows keeps a file somebody has mapped
+                file.path.unlink(missing_ok=True)
+                total -= file.size
+        return total + needed <= self.max_bytes
 
-    def _files(self) -> list[tuple[int, int, Path]]:
-        """When each file was last used, in ns, its size and path; temporary ones included."""
+    def _files(self) -> list["_File"]:
+        """All files of this cache, temporary ones included."""
         found = []
         with suppress(FileNotFoundError), os.scandir(self.folder) as entries:
             for entry in entries:
+                whole = _KEY.fullmatch(entry.name) is not None
+                if not whole and not _LEFTOVER.fullmatch(entry.name):
+                    continue
                 with suppress(FileNotFoundError):  # dropped meanwhile
                     status = entry.stat(follow_symlinks=False)
-                    if entry.is_file(follow_symlinks=False) and entry.name != LOCK_NAME:
-                        found.append((status.st_mtime_ns, status.st_size, Path(entry.path)))
+                    found.append(_File(whole, status.st_mtime_ns, status.st_size, Path(entry.path)))
         return found
+
+
+@dataclass(frozen=True, order=True)
+class _File:
+    """One file; ordered as they go: leftovers, then those used longest ago (ns)."""
+
+    whole: bool
+    used: int
+    size: int
+    path: Path
 
 
 def _touch(path: Path) -> None:

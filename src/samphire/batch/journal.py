@@ -40,6 +40,7 @@ class Entry:
         outcome: see above.
         outputs: names of the files, relative to the output folder.
         error: why it failed, else empty.
+        detail: see ``Task``.
     """
 
     input: str
@@ -48,6 +49,7 @@ class Entry:
     outcome: Literal["writing", "done", "failed"]
     outputs: tuple[str, ...] = ()
     error: str = ""
+    detail: str = ""
 
 
 class Journal:

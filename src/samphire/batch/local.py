@@ -2,7 +2,9 @@
 
 Every folder run of every command goes through :func:`run`. What a file becomes is the caller's
 function. A run that was killed at any moment is started again with the same command: what is done
-and unchanged is skipped, what was being written is written again.
+and unchanged is skipped, what was being written is written again. Outputs of an input whose detail
+alone changed, such as its prompts in a file, are replaced; for anything else that changed, ``force``
+decides.
 """
 
 import os
@@ -24,10 +26,12 @@ class Task:
     Attributes:
         name: unique in the run: the path below the folder that was given.
         source: the file.
+        detail: id of what else belongs to this input alone, such as its prompts; empty if nothing.
     """
 
     name: str
     source: Path
+    detail: str = ""
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,7 @@ def find_tasks(inputs: Iterable[Path], suffixes: frozenset[str], exclude: Path) 
 
     Args:
         inputs: files, taken whatever their names, and folders.
-        suffixes: of the files wanted inside folders, lower case.
+        suffixes: how the names of the files wanted inside folders end, lower case.
         exclude: a folder that is not searched: the output.
 
     Returns:
@@ -84,7 +88,8 @@ def find_tasks(inputs: Iterable[Path], suffixes: frozenset[str], exclude: Path) 
             relative = file.relative_to(given)
             hidden = any(part.startswith(".") for part in relative.parts)
             inside_output = exclude.resolve() in file.resolve().parents
-            if file.suffix.lower() in suffixes and not hidden and not inside_output:
+            wanted = file.name.lower().endswith(tuple(suffixes))
+            if wanted and not hidden and not inside_output:
                 tasks.setdefault(file.resolve(), Task(relative.as_posix(), file))
     return _named_apart(list(tasks.values()))
 
@@ -113,7 +118,8 @@ def run(
     with open_journal(folder) as journal:
         for task in tasks:
             try:
-                entry = Entry(task.name, content_id(task.source), settings, "writing")
+                content = content_id(task.source)
+                entry = Entry(task.name, content, settings, "writing", detail=task.detail)
             except OSError as error:
                 reason = f"{task.source} cannot be read: {error.strerror}"
                 yield Outcome(task, "failed", error=reason)
@@ -152,23 +158,29 @@ def _work(
     known = journal.last(task.name)
     same = known is not None and (known.content, known.settings) == (entry.content, entry.settings)
     earlier = tuple(folder / name for name in known.outputs) if known and same else ()
-    finished = same and known is not None and known.outcome == "done"
+    finished = same and known is not None and (known.outcome, known.detail) == ("done", task.detail)
     if finished and not force and all(path.exists() for path in earlier):
         return Outcome(task, "skipped", earlier)
     for path in earlier:
         atomic.remove_leftovers(path)
     try:
         product = produce(task)
-        names = tuple(path.relative_to(folder).as_posix() for path in product.outputs)
         check_free(product, force=force, owned=frozenset(earlier))
     except SamphireError as error:
         kept = known.outputs if known and same else ()
         journal.append(replace(entry, outcome="failed", outputs=kept, error=str(error)))
         return Outcome(task, "failed", error=str(error))
-    journal.append(replace(entry, outputs=names))
+    stale = [path for path in earlier if path not in product.outputs]
+    journal.append(replace(entry, outputs=_names([*product.outputs, *stale], folder)))
     product.write()
-    journal.append(replace(entry, outcome="done", outputs=names))
+    for path in stale:  # of an object that is no longer asked for
+        path.unlink(missing_ok=True)
+    journal.append(replace(entry, outcome="done", outputs=_names(product.outputs, folder)))
     return Outcome(task, "done", product.outputs, product.record)
+
+
+def _names(paths: Iterable[Path], folder: Path) -> tuple[str, ...]:
+    return tuple(path.relative_to(folder).as_posix() for path in paths)
 
 
 def _named_apart(tasks: list[Task]) -> list[Task]:

@@ -1,22 +1,25 @@
 """Embeddings kept on disk under their keys, so that no picture is encoded twice.
 
-What ``cache=`` of ``samphire.embed`` takes. Not for files that a person keeps or hands on:
+    embedding = samphire.embed(engine, "photo.jpg", cache=samphire.EmbeddingCache())
+
+Not for files that a person keeps or hands on:
 ``embedding.py``.
 """
 
-import functools
 import hashlib
 import logging
+import os
 from dataclasses import replace
 from pathlib import Path
 
-from samphire.cache import DEFAULT_MAX_BYTES, Cache
+from samphire.cache import DEFAULT_MAX_BYTES, Cache, cache_dir, parse_bytes
 from samphire.embedding import EmbeddingKey, ImageEmbedding
 from samphire.errors import FileFormatError
 from samphire.formats import embedding as embedding_file
 
 logger = logging.getLogger(__name__)
 
+MAX_BYTES_VARIABLE = "SAMPHIRE_MAX_CACHE"
 NAMELESS = "the image"
 
 
@@ -24,12 +27,26 @@ class EmbeddingCache:
     """Embeddings in a folder that several processes may share.
 
     Args:
-        folder: for these files alone; made when something is first kept.
-        max_bytes: the most that they take; those used longest ago go first.
+        folder: made when something is first kept; by default the one that the command line uses,
+            ``embeddings`` in the cache folder (``samphire models where`` prints it).
+        max_bytes: the most that they take, those used longest ago go first; by default what the
+            environment variable SAMPHIRE_MAX_CACHE says, for example 50GB, or else 10 GB.
+
+    Attributes:
+        files: where the bytes are.
+        hits: how many embeddings were found here.
+
+    Raises:
+        ValueError: ``max_bytes``, or SAMPHIRE_MAX_CACHE, is not a number of bytes above 0.
     """
 
-    def __init__(self, folder: str | Path, max_bytes: int = DEFAULT_MAX_BYTES) -> None:
-        self.files = Cache(Path(folder), max_bytes)
+    def __init__(self, folder: str | Path | None = None, max_bytes: int | None = None) -> None:
+        if max_bytes is None:
+            chosen = os.environ.get(MAX_BYTES_VARIABLE)
+            max_bytes = parse_bytes(chosen) if chosen else DEFAULT_MAX_BYTES
+        self.files = Cache(shared_folder() if folder is None else Path(folder), max_bytes)
+        self.hits = 0
+        self._told = ""
 
     def get(self, key: EmbeddingKey) -> ImageEmbedding | None:
         """The embedding with this key, its features mapped from the file; None if not here.
@@ -42,14 +59,13 @@ class EmbeddingCache:
             return None
         try:
             found = embedding_file.decode(data, name)
+            if found.key != key:
+                raise FileFormatError(f"{name} holds another embedding")
         except FileFormatError as error:
             logger.info("removed from the cache: %s", error)
             self.files.discard(name)
             return None
-        if found.key != key:
-            logger.info("removed from the cache: %s holds another key", name)
-            self.files.discard(name)
-            return None
+        self.hits += 1
         return found
 
     def put(self, embedding: ImageEmbedding) -> None:
@@ -59,12 +75,26 @@ class EmbeddingCache:
         """
         data = embedding_file.encode(replace(embedding, image=NAMELESS))
         try:
-            self.files.write(file_name(embedding.key), data)
+            if not self.files.write(file_name(embedding.key), data):
+                self._tell(f"no room for {len(data):,} bytes in {self.files.max_bytes:,}")
         except OSError as error:
-            _warn(self.files.folder, str(error))
+            self._tell(error.strerror or str(error))
 
-    def __contains__(self, key: EmbeddingKey) -> bool:
-        return file_name(key) in self.files
+    def _tell(self, reason: str) -> None:
+        """Warn, once a reason and not once a picture."""
+        if reason != self._told:
+            logger.warning(
+                "embeddings cannot be kept in %s (%s): pictures will be encoded again; free some "
+                "space, or set SAMPHIRE_CACHE to a folder that can be written",
+                self.files.folder,
+                reason,
+            )
+        self._told = reason
+
+
+def shared_folder() -> Path:
+    """Where every command and program of this user keeps embeddings."""
+    return cache_dir() / "embeddings"
 
 
 def file_name(key: EmbeddingKey) -> str:
@@ -75,13 +105,3 @@ def file_name(key: EmbeddingKey) -> str:
     """
     parts = "\n".join((key.encoder_id, key.preprocessing, key.pixels))
     return f"{hashlib.sha256(parts.encode()).hexdigest()}.embedding.safetensors"
-
-
-@functools.cache  # once a folder and reason, not once an image
-def _warn(folder: Path, reason: str) -> None:
-    logger.warning(
-        "embeddings cannot be kept in %s (%s): pictures will be encoded again; free some space, "
-        "or set SAMPHIRE_CACHE to a folder that can be written",
-        folder,
-        reason,
-    )

@@ -12,11 +12,10 @@ from typing import Protocol
 
 import numpy as np
 
-from samphire.arrays import ByteArray, FloatArray
+from samphire.arrays import ByteArray
 from samphire.embedding import EmbeddingKey, ImageEmbedding
 from samphire.engines.base import Engine
 from samphire.errors import ImageError
-from samphire.geometry import Frame
 from samphire.images.preprocessing import preprocessing
 from samphire.images.read import (
     DEFAULT_MAX_PIXELS,
@@ -128,14 +127,13 @@ class _Picture:
 
     name: str
     key: EmbeddingKey
-    rgb: ByteArray
-    found: ImageEmbedding | None
+    has: ImageEmbedding | ByteArray
 
 
 def _looked_up(engine: Engine, rgb: ByteArray, name: str, cache: EmbeddingStore | None) -> _Picture:
     key = EmbeddingKey(engine.info.encoder_id, engine.info.preprocessing, pixels_id(rgb))
     found = None if cache is None else cache.get(key)
-    return _Picture(name, key, rgb[:0] if found else rgb, found)
+    return _Picture(name, key, rgb if found is None else found)
 
 
 def _in_batches(
@@ -146,59 +144,64 @@ def _in_batches(
 ) -> Iterator[ImageEmbedding]:
     """Embeddings in order; the encoder is called when enough pictures wait for it."""
     held: list[_Picture] = []
-    waiting: set[EmbeddingKey] = set()
     failure: ImageError | None = None
     while failure is None:
         try:
-            picture = next(pictures)
+            held.append(next(pictures))
         except StopIteration:
             break
         except ImageError as error:  # told after the pictures before it
             failure = error
-            break
-        held.append(picture)
-        waiting |= set() if picture.found else {picture.key}
-        if not waiting or len(waiting) == batch_size or len(held) == HELD_BACK * batch_size:
+        waiting = len(_to_encode(held))
+        if waiting in (0, batch_size) or len(held) == HELD_BACK * batch_size:
             yield from _encoded(engine, held, cache)
-            held, waiting = [], set()
+            held = []
     yield from _encoded(engine, held, cache)
     if failure is not None:
         raise failure
+
+
+def _to_encode(pictures: list[_Picture]) -> dict[EmbeddingKey, tuple[str, ByteArray]]:
+    """Names and pixels of those that the encoder must see, equal pictures once."""
+    return {p.key: (p.name, p.has) for p in pictures if not isinstance(p.has, ImageEmbedding)}
 
 
 def _encoded(
     engine: Engine, pictures: list[_Picture], cache: EmbeddingStore | None
 ) -> list[ImageEmbedding]:
     """The embeddings of these pictures: one call of the encoder for all that need it."""
-    missing = {picture.key: picture for picture in pictures if picture.found is None}
-    made: dict[EmbeddingKey, ImageEmbedding] = {}
-    if missing:
-        made = _run(engine, list(missing.values()))
-        for embedding in made.values():
-            if cache is not None:
-                cache.put(embedding)
-    return [replace(picture.found or made[picture.key], image=picture.name) for picture in pictures]
+    missing = _to_encode(pictures)
+    made = _run(engine, missing) if missing else {}
+    for embedding in made.values():
+        if cache is not None:
+            cache.put(embedding)
+    return [
+        replace(p.has if isinstance(p.has, ImageEmbedding) else made[p.key], image=p.name)
+        for p in pictures
+    ]
 
 
-def _run(engine: Engine, pictures: list[_Picture]) -> dict[EmbeddingKey, ImageEmbedding]:
+def _run(
+    engine: Engine, pictures: dict[EmbeddingKey, tuple[str, ByteArray]]
+) -> dict[EmbeddingKey, ImageEmbedding]:
     """Run the image encoder."""
     started = time.perf_counter()
     record = preprocessing(engine.info.preprocessing)
-    inputs: list[tuple[FloatArray, Frame]] = [record.apply(picture.rgb) for picture in pictures]
+    inputs = [record.apply(rgb) for _, rgb in pictures.values()]
     features = engine.encode(np.concatenate([pixels for pixels, _ in inputs]))
     logger.info(
         "embedded %s in %.2f s by %s",
-        ", ".join(f"{p.name}, {f.original}" for p, (_, f) in zip(pictures, inputs, strict=True)),
+        ", ".join(name for name, _ in pictures.values()),
         time.perf_counter() - started,
         engine.info,
     )
     return {
-        picture.key: ImageEmbedding(
+        key: ImageEmbedding(
             features=features[index : index + 1],
-            frame=frame,
-            key=picture.key,
+            frame=inputs[index][1],
+            key=key,
             made_by=str(engine.info),
-            image=picture.name,
+            image=name,
         )
-        for index, (picture, (_, frame)) in enumerate(zip(pictures, inputs, strict=True))
+        for index, (key, (name, _)) in enumerate(pictures.items())
     }

@@ -11,7 +11,6 @@ and converts is imported only where a file is missing, so that finding a file is
 
 import errno
 import logging
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -20,8 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-import platformdirs
-
+from samphire.cache import cache_dir as cache_dir  # noqa: PLC0414 - callers look for it here
 from samphire.errors import CheckpointError, FetchError, MissingExtraError
 from samphire.weights.catalog import Entry
 from samphire.weights.sources import Source, UrlSource
@@ -44,12 +42,6 @@ class Verification:
     path: Path
     state: Literal["good", "missing", "damaged"]
     detail: str
-
-
-def cache_dir() -> Path:
-    """The folder in which Samphire keeps what it can fetch or compute again."""
-    chosen = os.environ.get("SAMPHIRE_CACHE")
-    return Path(chosen).expanduser() if chosen else Path(platformdirs.user_cache_dir("samphire"))
 
 
 def downloads_dir() -> Path:
