@@ -56,6 +56,18 @@ def parse_bytes(text: str) -> int:
     return count
 
 
+def shown_bytes(count: int) -> str:
+    """A number of bytes for a person.
+
+    >>> shown_bytes(38_123_456), shown_bytes(10_000_000_000), shown_bytes(999)
+    ('38.1 MB', '10 GB', '999 bytes')
+    """
+    for unit, factor in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if count >= factor:
+            return f"{count / factor:.1f}".removesuffix(".0") + f" {unit}"
+    return f"{count} bytes"
+
+
 @dataclass(frozen=True)
 class Cache:
     """A folder of files, made when something is first kept.
@@ -149,7 +161,8 @@ class Cache:
         with suppress(FileNotFoundError), os.scandir(self.folder) as entries:
             for entry in entries:
                 whole = _KEY.fullmatch(entry.name) is not None
-                if not whole and not _LEFTOVER.fullmatch(entry.name):
+                ours = whole or _LEFTOVER.fullmatch(entry.name)
+                if not ours or not entry.is_file(follow_symlinks=False):
                     continue
                 with suppress(FileNotFoundError):  # dropped meanwhile
                     status = entry.stat(follow_symlinks=False)

@@ -2,8 +2,8 @@
 
 Every folder run of every command goes through :func:`run`. What a file becomes is the caller's
 function. A run that was killed at any moment is started again with the same command: what is done
-and unchanged is skipped, what was being written is written again. Outputs of an input whose detail
-alone changed, such as its prompts in a file, are replaced; for anything else that changed, ``force``
+and unchanged is skipped, what was being written is written again. Where only the detail of an input
+changed, such as its prompts in a file, its outputs are replaced; for any other change ``force``
 decides.
 """
 
@@ -68,13 +68,15 @@ class Outcome:
     error: str = ""
 
 
-def find_tasks(inputs: Iterable[Path], suffixes: frozenset[str], exclude: Path) -> list[Task]:
+def find_tasks(
+    inputs: Iterable[Path], suffixes: frozenset[str], exclude: Path | None
+) -> list[Task]:
     """The files to work on: those named, and those below the folders named, sorted.
 
     Args:
         inputs: files, taken whatever their names, and folders.
         suffixes: how the names of the files wanted inside folders end, lower case.
-        exclude: a folder that is not searched: the output.
+        exclude: a folder that is not searched: the output, where there is one.
 
     Returns:
         Tasks; hidden files and folders are left out. A file that is reached twice is one task.
@@ -87,11 +89,11 @@ def find_tasks(inputs: Iterable[Path], suffixes: frozenset[str], exclude: Path) 
         for file in sorted(given.rglob("*")):
             relative = file.relative_to(given)
             hidden = any(part.startswith(".") for part in relative.parts)
-            inside_output = exclude.resolve() in file.resolve().parents
+            inside_output = exclude is not None and exclude.resolve() in file.resolve().parents
             wanted = file.name.lower().endswith(tuple(suffixes))
             if wanted and not hidden and not inside_output:
                 tasks.setdefault(file.resolve(), Task(relative.as_posix(), file))
-    return _named_apart(list(tasks.values()))
+    return named_apart(list(tasks.values()))
 
 
 def run(
@@ -183,7 +185,7 @@ def _names(paths: Iterable[Path], folder: Path) -> tuple[str, ...]:
     return tuple(path.relative_to(folder).as_posix() for path in paths)
 
 
-def _named_apart(tasks: list[Task]) -> list[Task]:
+def named_apart(tasks: list[Task]) -> list[Task]:
     """The same tasks; those whose names are equal are named from their common folder down."""
     names = Counter(task.name for task in tasks)
     twins = [task for task in tasks if names[task.name] > 1]

@@ -12,6 +12,7 @@ import click
 
 from samphire.cli.demo import demo
 from samphire.cli.doctor import doctor
+from samphire.cli.embed import embed
 from samphire.cli.models import models
 from samphire.cli.segment import segment
 from samphire.errors import SamphireError
@@ -28,7 +29,7 @@ def cli() -> None:
     """
 
 
-for _command in (segment, models, doctor, demo):
+for _command in (segment, embed, models, doctor, demo):
     cli.add_command(_command)
 
 

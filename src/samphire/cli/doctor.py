@@ -73,11 +73,14 @@ def _devices() -> list[str]:
 
 
 def _cache() -> dict[str, Any]:
+    from samphire.cache import Cache, cache_dir, shown_bytes
+    from samphire.formats.embedding_cache import shared_folder
     from samphire.weights.catalog import CATALOG
-    from samphire.weights.store import cache_dir, is_cached
+    from samphire.weights.store import is_cached
 
     return {
         "folder": str(cache_dir()),
+        "embeddings": shown_bytes(Cache(shared_folder()).used_bytes()),
         "models": {name: is_cached(entry) for name, entry in CATALOG.items()},
     }
 

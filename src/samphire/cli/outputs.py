@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from samphire.batch.local import Task
 
 STREAM = "-"
+EMBEDDING_SUFFIX = ".embedding.safetensors"
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,11 @@ class Target:
         """The picture with the masks drawn on it."""
         return self.stem.with_name(f"{self.stem.name}.overlay.png")
 
+    @property
+    def embedding(self) -> Path:
+        """The file of the embedding."""
+        return self.stem.with_name(f"{self.stem.name}{EMBEDDING_SUFFIX}")
+
 
 def names_one_file(output: str) -> bool:
     """Whether ``--output`` names a file (or stdout) and not a folder.
@@ -52,7 +58,7 @@ def single_target(output: str | None, task: "Task") -> Target:
     """Where the masks of a single image go; by default into the current folder."""
     if output is not None and names_one_file(output):
         return Target(stem=Path(output).with_suffix(""), exact=Path(output))
-    return Target(Path(output or ".") / task.source.stem)
+    return Target(Path(output or ".") / _stem(task.source.name))
 
 
 def folder_targets(tasks: Iterable["Task"], folder: Path) -> dict[str, Target]:
@@ -60,8 +66,17 @@ def folder_targets(tasks: Iterable["Task"], folder: Path) -> dict[str, Target]:
 
     Images whose names differ only in the suffix keep it, so that none hides the other.
     """
-    stems = {task.name: folder / Path(task.name).with_suffix("") for task in tasks}
+    stems = {task.name: folder / _stem(task.name) for task in tasks}
     counts = Counter(stems.values())
     return {
         name: Target(stem if counts[stem] == 1 else folder / name) for name, stem in stems.items()
     }
+
+
+def _stem(name: str) -> Path:
+    """The name without the suffix; of an embedding's file, that of the picture."""
+    return (
+        Path(name.removesuffix(EMBEDDING_SUFFIX))
+        if name.endswith(EMBEDDING_SUFFIX)
+        else (Path(name).with_suffix(""))
+    )

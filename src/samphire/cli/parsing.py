@@ -13,10 +13,12 @@ class Numbers(click.ParamType[tuple[float, ...]]):
 
     Args:
         name: what help calls it, for example ``X,Y``; one number a part.
+        example: what the message about a wrong one shows.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, example: str) -> None:
         self.name = name
+        self.example = example
 
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
@@ -27,15 +29,46 @@ class Numbers(click.ParamType[tuple[float, ...]]):
         except ValueError:
             numbers = ()
         if len(numbers) != len(self.name.split(",")):
-            self.fail(f"{value!r} is not {self.name}: expected numbers like {self._example()}")
+            self.fail(f"{value!r} is not {self.name}: expected numbers like {self.example}")
         return numbers
 
-    def _example(self) -> str:
-        return ",".join(["520", "375", "900", "610"][: len(self.name.split(","))])
+
+class Window(Numbers):
+    """Two intensities in order."""
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[float, ...]:
+        """Low and high."""
+        from samphire.errors import ImageError
+        from samphire.images.intensity import check_window
+
+        low, high = value if isinstance(value, tuple) else super().convert(value, param, ctx)
+        try:
+            return check_window((low, high))
+        except ImageError as error:
+            self.fail(str(error))
 
 
-POINT = Numbers("X,Y")
-BOX = Numbers("X0,Y0,X1,Y1")
+class Bytes(click.ParamType[int]):
+    """A number of bytes, for example 500MB."""
+
+    name = "size"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int:
+        """The number."""
+        from samphire.cache import parse_bytes
+
+        try:
+            return parse_bytes(str(value))
+        except ValueError as error:
+            self.fail(str(error))
+
+
+POINT = Numbers("X,Y", "520,375")
+BOX = Numbers("X0,Y0,X1,Y1", "520,375,900,610")
 
 model_option = click.option(
     "--model", default="vit_t", show_default=True, help="Name of a model, or a weights file."
@@ -51,3 +84,53 @@ offline_option = click.option(
 )
 force_option = click.option("--force", is_flag=True, help="Replace outputs that are there.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
+
+
+def image_options(command: Command) -> Command:
+    """How pictures are read: ``max_pixels``, ``page``, ``window``."""
+    return _with(
+        command,
+        click.option(
+            "--max-pixels",
+            type=click.IntRange(min=1),
+            default=100_000_000,
+            show_default=True,
+            help="Refuse larger images.",
+        ),
+        click.option(
+            "--page",
+            type=click.IntRange(min=0),
+            default=0,
+            show_default=True,
+            help="Of a TIFF, or frame of an animation, from 0.",
+        ),
+        click.option(
+            "--window",
+            type=Window("LOW,HIGH", "-160,240"),
+            help="Intensities that become black and white, for more than 8 bits.",
+        ),
+    )
+
+
+def cache_options(command: Command) -> Command:
+    """Where embeddings are kept between runs: ``no_cache``, ``max_cache``."""
+    return _with(
+        command,
+        click.option("--no-cache", is_flag=True, help="Neither look up nor keep embeddings."),
+        click.option(
+            "--max-cache",
+            type=Bytes(),
+            envvar="SAMPHIRE_MAX_CACHE",
+            default="10GB",
+            show_default=True,
+            show_envvar=True,
+            help="The most that kept embeddings take; the least used go first.",
+        ),
+    )
+
+
+def _with(command: Command, *options: Callable[[Command], Command]) -> Command:
+    """The command with these options, shown in this order."""
+    for option in reversed(options):
+        command = option(command)
+    return command

@@ -5,12 +5,15 @@ from typing import TYPE_CHECKING
 
 import click
 
+from samphire.cli.inputs import Reading, check_inputs, find_images, is_one_image, output_folder
 from samphire.cli.outputs import STREAM, names_one_file
 from samphire.cli.parsing import (
     BOX,
     POINT,
+    cache_options,
     device_option,
     force_option,
+    image_options,
     json_option,
     model_option,
     offline_option,
@@ -18,19 +21,25 @@ from samphire.cli.parsing import (
 from samphire.errors import SamphireError
 
 if TYPE_CHECKING:
-    from samphire.batch.local import Task
+    from samphire.cli.prompted_images import PromptedImages
     from samphire.formats import Format
     from samphire.prompts import Prompts
 
 
 @click.command()
-@click.argument("inputs", nargs=-1, required=True, metavar="IMAGE|FOLDER|-...")
+@click.argument("inputs", nargs=-1, metavar="IMAGE|FOLDER|-...")
 @click.option("--point", "points", type=POINT, multiple=True, help="A click on the object.")
 @click.option(
     "--background-point", "background", type=POINT, multiple=True, help="A click beside the object."
 )
 @click.option("--box", "boxes", type=BOX, multiple=True, help="A box; several are several objects.")
 @click.option("--mask", metavar="FILE", help="A picture of a rough mask: white on black.")
+@click.option(
+    "--prompts",
+    "prompts_file",
+    metavar="FILE",
+    help="Boxes and points for many images: CSV, JSON, or COCO instances.",
+)
 @click.option(
     "--multimask/--no-multimask",
     default=None,
@@ -45,9 +54,8 @@ if TYPE_CHECKING:
 @click.option("--overlay", is_flag=True, help="Also write a picture with the masks drawn on it.")
 @model_option
 @device_option
-@click.option(
-    "--max-pixels", type=int, default=100_000_000, show_default=True, help="Refuse larger images."
-)
+@image_options
+@cache_options
 @force_option
 @json_option
 @offline_option
@@ -57,6 +65,7 @@ def segment(  # noqa: PLR0913, PLR0917 - one parameter an option
     background: tuple[tuple[float, float], ...],
     boxes: tuple[tuple[float, ...], ...],
     mask: str | None,
+    prompts_file: str | None,
     multimask: bool | None,
     output: str | None,
     format_names: str | None,
@@ -64,6 +73,10 @@ def segment(  # noqa: PLR0913, PLR0917 - one parameter an option
     model: str,
     device: str,
     max_pixels: int,
+    page: int,
+    window: tuple[float, float] | None,
+    no_cache: bool,
+    max_cache: int,
     force: bool,
     as_json: bool,
     offline: bool,
@@ -75,28 +88,67 @@ def segment(  # noqa: PLR0913, PLR0917 - one parameter an option
       samphire segment photo.jpg --point 520,375
       samphire segment photo.jpg --box 60,40,480,300 --format png,json --overlay
       samphire segment scans/ --point 300,300 --output masks/
+      samphire segment photos/ --prompts boxes.csv --output masks/
 
     All points are one object; boxes are one object each. Coordinates are pixels of the original
-    image, x to the right and y down. A folder run that was stopped goes on when the same command
-    is given again.
+    image, x to the right and y down. A file of prompts names its images as they are called below
+    the folders given, or else below its own. A folder run that was stopped goes on when the same
+    command is given again. An image is encoded once: its embedding is kept, for other prompts too.
     """
     # Everything that can be wrong is checked before the model is loaded.
-    prompts = _prompts(points, background, boxes, mask)
+    if not inputs and prompts_file is None:
+        raise click.UsageError("no image: give IMAGE, FOLDER, or - for stdin")
+    if prompts_file is not None and (points or background or boxes or mask):
+        raise click.UsageError("--prompts is all prompts: leave out --point, --box and --mask")
+    asked = _prompts(points, background, boxes, mask) if prompts_file is None else None
     formats = _formats(format_names, output)
-    _check_inputs(inputs)
+    check_inputs(inputs)
     if output == STREAM and (as_json or overlay):
         raise click.UsageError("--output - is the masks alone: leave out --json and --overlay")
-    folder = _folder(inputs, output)
-    tasks = None if folder is None else _tasks(inputs, folder)
+    folder = None if is_one_image(inputs) else output_folder(inputs, output, "masks")
+    images = _images(inputs, folder, asked, prompts_file)
 
     from samphire.cli.segment_run import Options, segment_many, segment_one
     from samphire.engines.load import load
+    from samphire.formats.embedding_cache import EmbeddingCache
 
-    options = Options(prompts, formats, overlay, multimask, max_pixels, force, as_json)
+    options = Options(
+        asked=asked,
+        formats=formats,
+        overlay=overlay,
+        multimask=multimask,
+        reading=Reading(max_pixels, page, window),
+        cache=None if no_cache else EmbeddingCache(max_bytes=max_cache),
+        force=force,
+        as_json=as_json,
+    )
     engine = load(model, device=device, offline=offline)
-    if folder is not None and tasks is not None:
-        return segment_many(engine, tasks, options, folder)
-    return segment_one(engine, inputs[0], options, output)
+    if folder is not None:
+        return segment_many(engine, images, options, folder)
+    return segment_one(engine, images, options, output)
+
+
+def _images(
+    inputs: tuple[str, ...],
+    folder: Path | None,
+    asked: "Prompts | None",
+    prompts_file: str | None,
+) -> "PromptedImages":
+    """The images with their prompts: the same for all, or those of a file."""
+    from samphire.batch.local import Task
+    from samphire.cli.prompted_images import pair, read_prompts, with_prompts
+
+    if folder is None:
+        tasks = [Task("stdin" if inputs[0] == STREAM else inputs[0], Path(inputs[0]))]
+    else:
+        tasks = find_images(inputs, folder, embeddings=True) if inputs else []
+    if asked is not None:
+        return with_prompts(tasks, asked)
+    path = str(prompts_file)
+    images = pair(read_prompts(path), path, inputs, tasks)
+    for note in images.notes:
+        click.echo(note, err=True)
+    return images
 
 
 def _prompts(
@@ -142,40 +194,3 @@ def _formats(names: str | None, output: str | None) -> tuple["Format", ...]:
     except SamphireError as error:
         raise click.UsageError(str(error)) from error
     return (FORMATS["png"],)
-
-
-def _check_inputs(inputs: tuple[str, ...]) -> None:
-    missing = [given for given in inputs if given != STREAM and not Path(given).exists()]
-    if missing:
-        raise click.UsageError(f"{', '.join(missing)}: no such file or folder")
-    if STREAM in inputs and len(inputs) > 1:
-        raise click.UsageError("- (stdin) is one image: give it alone")
-
-
-def _folder(inputs: tuple[str, ...], output: str | None) -> Path | None:
-    """The output folder of a run over many images; None for a single image."""
-    if len(inputs) == 1 and not Path(inputs[0]).is_dir():
-        return None
-    if output is None:
-        raise click.UsageError("several images need a folder for the masks: give --output FOLDER")
-    if output == STREAM or Path(output).is_file():
-        raise click.UsageError(f"--output {output}: several images need a folder for the masks")
-    if any(Path(given).resolve() == Path(output).resolve() for given in inputs):
-        raise click.UsageError(
-            f"--output {output} is the folder of the images: masks would be taken for images; "
-            "choose another"
-        )
-    return Path(output)
-
-
-def _tasks(inputs: tuple[str, ...], folder: Path) -> list["Task"]:
-    from samphire.batch.local import find_tasks
-    from samphire.images.read import IMAGE_SUFFIXES
-
-    tasks = find_tasks([Path(given) for given in inputs], IMAGE_SUFFIXES, folder)
-    if not tasks:
-        raise click.UsageError(
-            f"no images in {', '.join(inputs)}: expected files that end in "
-            f"{', '.join(sorted(IMAGE_SUFFIXES))}"
-        )
-    return tasks

@@ -1,25 +1,30 @@
 """What ``samphire segment`` does once its arguments are checked: images -> masks -> files."""
 
 import hashlib
-import json
 import sys
 import time
-from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import click
-from tqdm import tqdm
+import numpy as np
 
 from samphire import atomic
 from samphire.arrays import ByteArray
 from samphire.batch.journal import settings_id
 from samphire.batch.local import Outcome, Product, Task, check_free, run
-from samphire.cli.outputs import STREAM, Target, folder_targets, single_target
+from samphire.cli.inputs import Reading
+from samphire.cli.outputs import EMBEDDING_SUFFIX, STREAM, Target, folder_targets, single_target
+from samphire.cli.prompted_images import PromptedImages
+from samphire.cli.report import tell, tell_all, tell_failures
+from samphire.embedding import ImageEmbedding
 from samphire.engines.base import Engine
+from samphire.errors import ImageError
 from samphire.formats import Format, save_masks
+from samphire.formats.embedding import load_embedding
+from samphire.formats.embedding_cache import EmbeddingCache
+from samphire.formats.prompt_records import NamedPrompts
 from samphire.images.draw import draw, encode_png
 from samphire.images.read import image_name, read_image
 from samphire.masks import Masks
@@ -27,92 +32,128 @@ from samphire.predict.embed import embed
 from samphire.predict.prompted import segment_prompts
 from samphire.prompts import Prompts
 
+# Masks of an image that are told in words; JSON tells all.
+SHOWN = 5
+
 
 @dataclass(frozen=True)
 class Options:
     """What the command line asks for, beside the inputs.
 
     Attributes:
-        prompts: the same for every image.
+        asked: the same prompts for every image; None: each has its own, from a file.
         formats: of the masks' files.
         overlay: also write a picture with the masks drawn on it.
         multimask: see ``samphire.segment``.
-        max_pixels: refuse larger images.
+        reading: how pictures are read.
+        cache: where embeddings are kept between runs.
         force: replace outputs that are there.
         as_json: tell results as JSON.
     """
 
-    prompts: Prompts
+    asked: Prompts | None
     formats: tuple[Format, ...]
     overlay: bool
     multimask: bool | None
-    max_pixels: int
+    reading: Reading
+    cache: EmbeddingCache | None
     force: bool
     as_json: bool
 
 
-def segment_one(engine: Engine, given: str, options: Options, output: str | None) -> int:
+def segment_one(
+    engine: Engine, images: PromptedImages, options: Options, output: str | None
+) -> int:
     """One image: a file, or stdin; into files, or to stdout."""
-    if given == STREAM:
-        task, image = Task("stdin", Path("stdin")), sys.stdin.buffer.read()
-    else:
-        task, image = Task(given, Path(given)), Path(given)
+    (task,) = images.tasks
+    image = sys.stdin.buffer.read() if task.source == Path(STREAM) else task.source
+    prompts = images.prompts[task.name]
     if output == STREAM:
-        masks, _ = _masks(engine, image, options)
-        _write_to_stdout(masks, options.formats[0])
+        _write_to_stdout(_answer(engine, image, prompts, options).masks, options.formats[0])
         return 0
-    product = _product(engine, image, single_target(output, task), options)
+    product = _product(engine, image, prompts, single_target(output, task), options)
     check_free(product, force=options.force)
     product.write()
-    _tell(Outcome(task, "done", product.outputs, product.record), options, click.echo)
+    outcome = Outcome(task, "done", product.outputs, product.record)
+    tell(outcome, _in_words, as_json=options.as_json)
     return 0
 
 
-def segment_many(engine: Engine, tasks: list[Task], options: Options, folder: Path) -> int:
+def segment_many(engine: Engine, images: PromptedImages, options: Options, folder: Path) -> int:
     """Files and folders, through the journal."""
+    tasks, prompts = images.tasks, images.prompts
     targets = folder_targets(tasks, folder)
-    outcomes = run(
-        tasks,
-        lambda task: _product(engine, task.source, targets[task.name], options),
-        folder=folder,
-        settings=settings_id(_settings(engine, options)),
-        force=options.force,
-    )
-    counts = Counter[str]()
-    failed: list[Outcome] = []
-    for outcome in tqdm(outcomes, total=len(tasks), unit="image", disable=None):
-        counts[outcome.status] += 1
-        failed += [outcome] if outcome.status == "failed" else []
-        _tell(outcome, options, _beside_bar)
+
+    def product(task: Task) -> Product:
+        return _product(engine, task.source, prompts[task.name], targets[task.name], options)
+
+    settings = settings_id(_settings(engine, options))
+    outcomes = run(tasks, product, folder=folder, settings=settings, force=options.force)
+    counts, failed = tell_all(outcomes, len(tasks), _in_words, as_json=options.as_json)
     click.echo(
         f"{counts['done']} segmented, {counts['skipped']} done before, {counts['failed']} failed; "
         f"masks are in {folder}",
         err=True,
     )
-    for outcome in failed:
-        click.echo(f"  {outcome.task.name}: {outcome.error}", err=True)
+    tell_failures(failed)
     return 1 if failed else 0
 
 
-def _masks(engine: Engine, image: Path | bytes, options: Options) -> tuple[Masks, ByteArray]:
-    """The masks, and the picture they lie on."""
-    rgb = read_image(image, options.max_pixels)
-    embedding = replace(embed(engine, rgb), image=image_name(image))
-    masks = segment_prompts(engine, embedding, options.prompts, multimask=options.multimask)
-    return masks, rgb
+@dataclass(frozen=True, eq=False)
+class _Answer:
+    """Masks of one image, what was asked, and the picture they lie on, where there is one."""
+
+    masks: Masks
+    prompts: Prompts
+    rgb: ByteArray | None
+    embedding: str
 
 
-def _product(engine: Engine, image: Path | bytes, target: Target, options: Options) -> Product:
+def _answer(engine: Engine, image: Path | bytes, named: NamedPrompts, options: Options) -> _Answer:
+    rgb, embedding, origin = _embedded(engine, image, options)
+    named = named.fitted(embedding.frame.original)
+    masks = segment_prompts(engine, embedding, named.prompts, multimask=options.multimask)
+    masks = replace(
+        masks,
+        name=tuple(named.names[index] for index in masks.prompt_index),
+        label=np.array([named.labels[index] for index in masks.prompt_index]),
+    )
+    return _Answer(masks, named.prompts, rgb, origin)
+
+
+def _embedded(
+    engine: Engine, image: Path | bytes, options: Options
+) -> tuple[ByteArray | None, ImageEmbedding, str]:
+    """The picture, its embedding, and where that is from: made, cached, or given as a file."""
+    if isinstance(image, Path) and image.name.endswith(EMBEDDING_SUFFIX):
+        if options.overlay:
+            raise ImageError(
+                f"{image.name} is an embedding, it holds no picture to draw on: leave out "
+                "--overlay, or give the image"
+            )
+        return None, load_embedding(image), "given"
+    reading, cache = options.reading, options.cache
+    rgb = read_image(image, reading.max_pixels, page=reading.page, window=reading.window)
+    hits = 0 if cache is None else cache.hits
+    embedding = replace(embed(engine, rgb, cache=cache), image=image_name(image))
+    cached = cache is not None and cache.hits > hits
+    return rgb, embedding, "cached" if cached else "made"
+
+
+def _product(
+    engine: Engine, image: Path | bytes, named: NamedPrompts, target: Target, options: Options
+) -> Product:
     """Masks of one image, ready to be written."""
     started = time.perf_counter()
-    masks, rgb = _masks(engine, image, options)
+    answer = _answer(engine, image, named, options)
     seconds = time.perf_counter() - started
+    masks = answer.masks
 
     def write() -> None:
         for kind in options.formats:
             save_masks(masks, target.masks(kind.suffix), kind.name)
-        if options.overlay:
-            picture = draw(rgb, masks, options.prompts)
+        if answer.rgb is not None and options.overlay:
+            picture = draw(answer.rgb, masks, answer.prompts)
             atomic.write_bytes(target.overlay, encode_png(picture))
 
     files = [
@@ -128,6 +169,7 @@ def _product(engine: Engine, image: Path | bytes, target: Target, options: Optio
             "height": masks.size.height,
             "seconds": round(seconds, 3),
             "engine": str(engine.info),
+            "embedding": answer.embedding,
             "masks": [_scores(masks, index) for index in range(len(masks))],
         },
     )
@@ -142,6 +184,8 @@ def _scores(masks: Masks, index: int) -> dict[str, Any]:
         "stability_score": round(float(masks.stability[index]), 6),
         "area": int(masks.area[index]),
         "box": [int(edge) for edge in masks.boxes[index]],
+        "label": int(masks.label[index]),
+        "name": masks.name[index],
     }
 
 
@@ -151,21 +195,26 @@ def _settings(engine: Engine, options: Options) -> dict[str, Any]:
         "command": "segment",
         "base_id": engine.info.base_id,
         "preprocessing": engine.info.preprocessing,
-        "prompts": [
-            {
-                "points": item.points.tolist(),
-                "labels": item.labels.tolist(),
-                "box": None if item.box is None else item.box.tolist(),
-                "mask": None
-                if item.mask is None
-                else hashlib.sha256(item.mask.tobytes()).hexdigest(),
-            }
-            for item in options.prompts.objects
-        ],
+        "prompts": None if options.asked is None else _as_json(options.asked),
         "multimask": options.multimask,
         "formats": [kind.name for kind in options.formats],
         "overlay": options.overlay,
+        "page": options.reading.page,
+        "window": options.reading.window,
     }
+
+
+def _as_json(prompts: Prompts) -> list[dict[str, Any]]:
+    """The prompts of the command line as JSON can hold them."""
+    return [
+        {
+            "points": item.points.tolist(),
+            "labels": item.labels.tolist(),
+            "box": None if item.box is None else item.box.tolist(),
+            "mask": None if item.mask is None else hashlib.sha256(item.mask.tobytes()).hexdigest(),
+        }
+        for item in prompts.objects
+    ]
 
 
 def _write_to_stdout(masks: Masks, kind: Format) -> None:
@@ -177,28 +226,19 @@ def _write_to_stdout(masks: Masks, kind: Format) -> None:
     sys.stdout.buffer.write(files[0])
 
 
-def _tell(outcome: Outcome, options: Options, say: Callable[..., None]) -> None:
-    """Results to stdout, talk to stderr."""
-    record, files = outcome.record, [str(path) for path in outcome.outputs]
-    if options.as_json:
-        head = {"image": outcome.task.name, "status": outcome.status, "outputs": files}
-        error = {"error": outcome.error} if outcome.error else {}
-        say(json.dumps(head | error | record))
-        return
-    if record:
-        answers = ", ".join(
-            f"predicted IoU {mask['predicted_iou']:.3f} stability {mask['stability_score']:.3f}"
-            for mask in record["masks"]
-        )
-        say(
-            f"{outcome.task.name}: {record['width']}x{record['height']}, {answers}; "
-            f"{record['seconds']:.2f} s, {record['engine']}",
-            err=True,
-        )
-    for file in files:
-        say(file)
+def _in_words(record: dict[str, Any]) -> str:
+    answers = ", ".join(_answer_in_words(mask) for mask in record["masks"][:SHOWN])
+    more = len(record["masks"]) - SHOWN
+    rest = f" and {more} more" if more > 0 else ""
+    origin = "" if record["embedding"] == "made" else f", embedding {record['embedding']}"
+    return (
+        f"{record['width']}x{record['height']}, {answers}{rest}; "
+        f"{record['seconds']:.2f} s, {record['engine']}{origin}"
+    )
 
 
-def _beside_bar(text: str, err: bool = False) -> None:  # noqa: FBT002 - click.echo's signature
-    """Like click.echo, without tearing the progress bar."""
-    tqdm.write(text, file=sys.stderr if err else sys.stdout)
+def _answer_in_words(mask: dict[str, Any]) -> str:
+    name = f"{mask['name']}: " if mask["name"] else ""
+    return (
+        f"{name}predicted IoU {mask['predicted_iou']:.3f} stability {mask['stability_score']:.3f}"
+    )

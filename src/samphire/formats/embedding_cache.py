@@ -12,7 +12,7 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from samphire.cache import DEFAULT_MAX_BYTES, Cache, cache_dir, parse_bytes
+from samphire.cache import DEFAULT_MAX_BYTES, Cache, cache_dir, parse_bytes, shown_bytes
 from samphire.embedding import EmbeddingKey, ImageEmbedding
 from samphire.errors import FileFormatError
 from samphire.formats import embedding as embedding_file
@@ -48,6 +48,11 @@ class EmbeddingCache:
         self.hits = 0
         self._told = ""
 
+    def in_words(self) -> str:
+        """Where it is, and how full."""
+        used, most = shown_bytes(self.files.used_bytes()), shown_bytes(self.files.max_bytes)
+        return f"{self.files.folder}, {used} of at most {most}"
+
     def get(self, key: EmbeddingKey) -> ImageEmbedding | None:
         """The embedding with this key, its features mapped from the file; None if not here.
 
@@ -76,7 +81,9 @@ class EmbeddingCache:
         data = embedding_file.encode(replace(embedding, image=NAMELESS))
         try:
             if not self.files.write(file_name(embedding.key), data):
-                self._tell(f"no room for {len(data):,} bytes in {self.files.max_bytes:,}")
+                self._tell(
+                    f"no room for {shown_bytes(len(data))} in {shown_bytes(self.files.max_bytes)}"
+                )
         except OSError as error:
             self._tell(error.strerror or str(error))
 

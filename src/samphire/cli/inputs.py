@@ -1,0 +1,79 @@
+"""What commands over many images have in common: the inputs given, and where outputs may go.
+
+Not for the names of outputs (``outputs.py``).
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from samphire.cli.outputs import EMBEDDING_SUFFIX, STREAM
+
+if TYPE_CHECKING:
+    from samphire.batch.local import Task
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How pictures are read; see ``samphire.images.read.read_image``."""
+
+    max_pixels: int
+    page: int
+    window: tuple[float, float] | None
+
+
+def check_inputs(inputs: tuple[str, ...]) -> None:
+    """Refuse what is not there, and stdin beside others."""
+    missing = [given for given in inputs if given != STREAM and not Path(given).exists()]
+    if missing:
+        raise click.UsageError(f"{', '.join(missing)}: no such file or folder")
+    if STREAM in inputs and len(inputs) > 1:
+        raise click.UsageError("- (stdin) is one image: give it alone")
+
+
+def is_one_image(inputs: tuple[str, ...]) -> bool:
+    """Whether a single file, or stdin, was given."""
+    return len(inputs) == 1 and not Path(inputs[0]).is_dir()
+
+
+def output_folder(inputs: tuple[str, ...], output: str | None, made: str) -> Path:
+    """The output folder of a run over many images.
+
+    Args:
+        inputs: as given.
+        output: as given.
+        made: what is put there, for messages.
+    """
+    if output is None:
+        raise click.UsageError(f"several images need a folder for the {made}: give --output FOLDER")
+    if output == STREAM or Path(output).is_file():
+        raise click.UsageError(f"--output {output}: several images need a folder for the {made}")
+    if any(Path(given).resolve() == Path(output).resolve() for given in inputs):
+        raise click.UsageError(
+            f"--output {output} is the folder of the images: {made} would be taken for images; "
+            "choose another"
+        )
+    return Path(output)
+
+
+def find_images(inputs: tuple[str, ...], exclude: Path | None, *, embeddings: bool) -> "list[Task]":
+    """The images given and those in the folders given.
+
+    Args:
+        inputs: as given.
+        exclude: a folder that is not searched: the output.
+        embeddings: files of embeddings count, too.
+    """
+    from samphire.batch.local import find_tasks
+    from samphire.images.read import IMAGE_SUFFIXES
+
+    suffixes = IMAGE_SUFFIXES | ({EMBEDDING_SUFFIX} if embeddings else frozenset())
+    tasks = find_tasks([Path(given) for given in inputs], suffixes, exclude)
+    if not tasks:
+        raise click.UsageError(
+            f"no images in {', '.join(inputs)}: expected files that end in "
+            f"{', '.join(sorted(suffixes))}"
+        )
+    return tasks
