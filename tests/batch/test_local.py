@@ -116,6 +116,67 @@ def test_a_removed_output_is_made_again(runner):
     assert made == ["b.jpg"]
 
 
+def pieces(folder: Path, counts: dict[str, int], killed_at: str = ""):
+    """A stand-in for masks: as many files an input as its detail asks for."""
+
+    def produce(task: Task) -> Product:
+        count = counts[task.name]
+        paths = tuple(folder / f"{task.name}_{index}.out" for index in range(count))
+
+        def write() -> None:
+            for path in paths:
+                path.write_text(f"{count}")
+            if task.name == killed_at:
+                raise Killed
+
+        return Product(paths, write)
+
+    return produce
+
+
+def run_pieces(runner, counts, killed_at="", settings="s"):
+    tasks = [Task(name, runner.inputs / name, detail=str(count)) for name, count in counts.items()]
+    produce = pieces(runner.output, counts, killed_at)
+    outcomes = list(run(tasks, produce, folder=runner.output, settings=settings))
+    return [outcome.status for outcome in outcomes]
+
+
+def made_files(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
+
+
+def test_a_changed_detail_makes_that_input_again_and_removes_what_it_no_longer_makes(runner):
+    assert run_pieces(runner, {"a.jpg": 3, "b.jpg": 1}) == ["done", "done"]
+    assert run_pieces(runner, {"a.jpg": 2, "b.jpg": 1}) == ["done", "skipped"]
+    assert made_files(runner.output) == ["a.jpg_0.out", "a.jpg_1.out", "b.jpg_0.out"]
+    assert (runner.output / "a.jpg_0.out").read_text() == "2"
+    assert run_pieces(runner, {"a.jpg": 2, "b.jpg": 1}) == ["skipped", "skipped"]
+
+
+def test_a_run_killed_while_a_changed_detail_is_written_leaves_nothing_old(runner):
+    run_pieces(runner, {"a.jpg": 3})
+    with pytest.raises(Killed):
+        run_pieces(runner, {"a.jpg": 1}, killed_at="a.jpg")
+    assert run_pieces(runner, {"a.jpg": 1}) == ["done"]
+    assert made_files(runner.output) == ["a.jpg_0.out"]
+
+
+def test_a_changed_detail_does_not_replace_files_of_others_or_of_other_settings(runner):
+    run_pieces(runner, {"a.jpg": 1})
+    (runner.output / "a.jpg_1.out").write_text("precious")
+    assert run_pieces(runner, {"a.jpg": 2}) == ["failed"]
+    assert (runner.output / "a.jpg_1.out").read_text() == "precious"
+    assert run_pieces(runner, {"a.jpg": 1}) == ["done"]
+    assert run_pieces(runner, {"a.jpg": 1}, settings="other") == ["failed"]
+
+
+def test_a_suffix_may_have_two_parts(tmp_path):
+    for name in ["a.embedding.safetensors", "b.safetensors", "c.JPG"]:
+        (tmp_path / name).write_text(name)
+    tasks = find_tasks([tmp_path], frozenset({".embedding.safetensors", ".jpg"}), None)
+    assert [task.name for task in tasks] == ["a.embedding.safetensors", "c.JPG"]
+
+
 class Killed(BaseException):
     """Like SIGKILL: nothing may catch it."""
 

@@ -52,7 +52,14 @@ def test_every_command_can_answer_in_json(path):
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--help"], ["--version"], ["segment", "--help"], ["models", "list"], ["models", "where"]],
+    [
+        ["--help"],
+        ["--version"],
+        ["segment", "--help"],
+        ["embed", "--help"],
+        ["models", "list"],
+        ["models", "where"],
+    ],
     ids=" ".join,
 )
 def test_what_needs_no_model_loads_no_heavy_library(arguments):
@@ -151,6 +158,7 @@ def test_doctor_without_weights_leaves_the_self_test_out(tmp_path, monkeypatch):
     assert report["self_test"]["result"] == "left out"
     assert report["cache"] == {
         "folder": str(tmp_path),
+        "embeddings": "0 bytes",
         "models": dict.fromkeys(CATALOG, False),
     }
     assert report["devices"][0].startswith("cpu (")

@@ -35,6 +35,7 @@ def invoke(tiny_weights, tmp_path, monkeypatch):
     """Run ``samphire segment`` with the tiny model inside an empty folder."""
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
+    monkeypatch.setenv("SAMPHIRE_CACHE", str(tmp_path / "cache"))
 
     def run(*arguments, **options):
         line = ["segment", "--model", str(tiny_weights), *map(str, arguments)]
@@ -198,6 +199,7 @@ def run_samphire(*arguments, cwd):
     return subprocess.run(
         [sys.executable, "-m", "samphire.cli", *map(str, arguments)],
         cwd=cwd,
+        env=os.environ | {"SAMPHIRE_CACHE": str(cwd / "cache")},
         capture_output=True,
         text=True,
         check=False,
@@ -215,6 +217,7 @@ def test_killed_half_way_it_resumes_and_gives_the_same_bytes(tiny_weights, tmp_p
     process = subprocess.Popen(
         [sys.executable, "-m", "samphire.cli", *map(str, line), "--output", "out"],
         cwd=tmp_path,
+        env=os.environ | {"SAMPHIRE_CACHE": str(tmp_path / "cache")},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
@@ -238,7 +241,7 @@ def test_killed_half_way_it_resumes_and_gives_the_same_bytes(tiny_weights, tmp_p
     ]
     assert len(touched) <= 2  # the one image in flight
 
-    whole = run_samphire(*line, "--output", "whole", cwd=tmp_path)
+    whole = run_samphire(*line, "--output", "whole", "--no-cache", cwd=tmp_path)
     assert whole.returncode == 0
     names = {name for name in os.listdir(tmp_path / "whole") if not name.startswith(".samphire")}
     assert len(names) == 2 * count

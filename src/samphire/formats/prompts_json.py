@@ -61,7 +61,7 @@ def _record(record: object, where: str) -> list[tuple[ObjectPrompt, str, int]]:
     if not isinstance(record, dict) or not record or record.keys() - KEYS:
         found = ", ".join(map(str, record)) if isinstance(record, dict) else repr(record)
         raise FileFormatError(
-            f"{where} holds {found or 'nothing'!r:.80}: expected a record of "
+            f"{where} holds {found or 'nothing':.80}: expected a record of "
             f"{', '.join(sorted(KEYS))}"
         )
     for key in ("points", "labels", "boxes"):
