@@ -39,6 +39,13 @@ def test_what_is_written_again_is_replaced_and_counted_once(cache):
     assert cache.used_bytes() == 700
 
 
+def test_what_is_written_again_costs_no_other_its_place(cache):
+    cache.write(key("a"), bytes(500))
+    cache.write(key("b"), bytes(500))
+    cache.write(key("b"), bytes(400))
+    assert cache.read(key("a")) is not None
+
+
 def test_the_bytes_are_mapped_read_only_and_stay_when_the_file_goes(cache):
     cache.write(key("a"), b"x" * 900)
     kept = cache.read(key("a"))
@@ -176,9 +183,9 @@ Cache(Path({str(cache.folder)!r}), 1000).write({key("a")!r}, bytes(500))
     assert leftover.name.startswith(".")
     assert cache.used_bytes() == 500
     assert cache.read(key("a")) is None
-    assert cache.write(key("b"), bytes(800))
+    assert cache.write(key("b"), bytes(80))
     assert not leftover.exists()
-    assert cache.used_bytes() == 800
+    assert cache.used_bytes() == 80
 
 
 def write_many(folder, worker):

@@ -143,6 +143,19 @@ def test_what_the_cache_has_does_not_count_for_the_batch(engine, cache, pictures
     assert all(mine.equal(theirs) for mine, theirs in zip(again, made, strict=True))
 
 
+def test_what_the_cache_has_is_given_at_once(engine, cache, pictures):
+    samphire.embed(engine, pictures[0], cache=cache)
+    read = []
+
+    def known():
+        for index in range(5):
+            read.append(index)
+            yield pictures[0]
+
+    next(samphire.embed_many(engine, known(), batch_size=4, cache=cache))
+    assert read == [0]
+
+
 def test_a_batch_that_fills_slowly_holds_few_back(engine, cache, pictures):
     samphire.embed(engine, pictures[0], cache=cache)
     engine.batches.clear()
@@ -182,7 +195,8 @@ def test_pixels_of_pictures_that_the_cache_had_are_let_go(engine, cache, picture
 
     monkeypatch.setattr(module, "read_image", noted)
     many = [pictures[1], *[pictures[0]] * 6]
-    next(samphire.embed_many(engine, many, batch_size=2, cache=cache))
+    made = samphire.embed_many(engine, many, batch_size=2, cache=cache)
+    next(made)  # while the generator, and all that it holds, lives on
     assert len(alive) > 4
     assert [reference() is None for reference in alive[1:-1]] == [True] * (len(alive) - 2)
 
