@@ -184,7 +184,11 @@ def test_two_spellings_of_one_image_are_refused(invoke, boxes, tmp_path):
         (["a.png,2,2,4,4,"], ["in", "--point", "3,3"], "--prompts is all prompts: leave out"),
         (["b.png,2,2,4,4,"], ["in/a.png"], "no image that boxes.csv names is in in/a.png"),
         (["a.png,2,2,4,4,"], ["in", "--prompts", "no.csv"], "No such file or directory: 'no.csv'"),
-        (["a.png,2,2,4,4,"], ["in", "--prompts", "in/a.png"], "save it as UTF-8"),
+        (
+            ["a.png,2,2,4,4,"],
+            ["in", "--prompts", "in/a.png"],
+            "expected CSV or JSON, saved as UTF-8",
+        ),
         (["a.png,2,2,4,4,"], ["in", "--prompts", "one.json"], None),
     ],
 )

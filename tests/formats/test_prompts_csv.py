@@ -121,5 +121,8 @@ def test_a_table_that_is_not_right_is_refused_by_its_line(load, text, message):
 
 
 def test_another_encoding_is_refused_with_what_to_do(load):
-    with pytest.raises(FileFormatError, match=r"not a text in UTF-8 \(byte 10\): save it as UTF-8"):
+    with pytest.raises(
+        FileFormatError,
+        match=r"not a text in UTF-8 \(byte 10\): expected CSV or JSON, saved as UTF-8",
+    ):
         load("image,x,y\nü.jpg,1,2\n", encoding="latin-1")

@@ -5,6 +5,7 @@ inputs, below the folder of the prompts file. Outputs stay in the output folder 
 in the file are.
 """
 
+import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -120,9 +121,7 @@ def _safe(name: str) -> str:
 
 
 def _images(paired: list[tuple[Task, NamedPrompts]], notes: list[str]) -> PromptedImages:
-    detailed = [
-        replace(task, detail=settings_id({"prompts": as_json(prompts)})) for task, prompts in paired
-    ]
+    detailed = [replace(task, detail=_detail(prompts)) for task, prompts in paired]
     tasks = named_apart(detailed)
     given = [prompts for _, prompts in paired]
     return PromptedImages(
@@ -132,21 +131,27 @@ def _images(paired: list[tuple[Task, NamedPrompts]], notes: list[str]) -> Prompt
     )
 
 
+def _detail(named: NamedPrompts) -> str:
+    """The id of one image's prompts."""
+    return settings_id(
+        {"prompts": as_json(named.prompts), "names": named.names, "labels": named.labels}
+    )
+
+
 def _some(names: list[str]) -> str:
     """How many, and the first of them."""
     more = ", ..." if len(names) > SHOWN else ""
     return f"{counted(len(names), 'image', 'images')}: {', '.join(names[:SHOWN])}{more}"
 
 
-def as_json(named: NamedPrompts) -> list[dict[str, Any]]:
+def as_json(prompts: Prompts) -> list[dict[str, Any]]:
     """Prompts as JSON can hold them, to tell whether they changed."""
     return [
         {
             "points": item.points.tolist(),
             "labels": item.labels.tolist(),
             "box": None if item.box is None else item.box.tolist(),
-            "name": name,
-            "label": label,
+            "mask": None if item.mask is None else hashlib.sha256(item.mask.tobytes()).hexdigest(),
         }
-        for item, name, label in zip(named.prompts.objects, named.names, named.labels, strict=True)
+        for item in prompts.objects
     ]

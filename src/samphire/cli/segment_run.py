@@ -1,6 +1,5 @@
 """What ``samphire segment`` does once its arguments are checked: images -> masks -> files."""
 
-import hashlib
 import sys
 import time
 from dataclasses import dataclass, replace
@@ -16,7 +15,7 @@ from samphire.batch.journal import settings_id
 from samphire.batch.local import Outcome, Product, Task, check_free, run
 from samphire.cli.inputs import Reading
 from samphire.cli.outputs import EMBEDDING_SUFFIX, STREAM, Target, folder_targets, single_target
-from samphire.cli.prompted_images import PromptedImages
+from samphire.cli.prompted_images import PromptedImages, as_json
 from samphire.cli.report import tell, tell_all, tell_failures
 from samphire.embedding import ImageEmbedding
 from samphire.engines.base import Engine
@@ -195,26 +194,13 @@ def _settings(engine: Engine, options: Options) -> dict[str, Any]:
         "command": "segment",
         "base_id": engine.info.base_id,
         "preprocessing": engine.info.preprocessing,
-        "prompts": None if options.asked is None else _as_json(options.asked),
+        "prompts": None if options.asked is None else as_json(options.asked),
         "multimask": options.multimask,
         "formats": [kind.name for kind in options.formats],
         "overlay": options.overlay,
         "page": options.reading.page,
         "window": options.reading.window,
     }
-
-
-def _as_json(prompts: Prompts) -> list[dict[str, Any]]:
-    """The prompts of the command line as JSON can hold them."""
-    return [
-        {
-            "points": item.points.tolist(),
-            "labels": item.labels.tolist(),
-            "box": None if item.box is None else item.box.tolist(),
-            "mask": None if item.mask is None else hashlib.sha256(item.mask.tobytes()).hexdigest(),
-        }
-        for item in prompts.objects
-    ]
 
 
 def _write_to_stdout(masks: Masks, kind: Format) -> None:

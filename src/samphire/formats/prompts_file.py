@@ -58,7 +58,7 @@ def _text(data: bytes) -> str:
     except UnicodeDecodeError as error:
         raise FileFormatError(
             f"it is not a text in {encoding.upper().removesuffix('-SIG')} (byte {error.start}): "
-            "save it as UTF-8"
+            "expected CSV or JSON, saved as UTF-8"
         ) from error
     if "\0" in text:
         raise FileFormatError("it is not a text (it holds zero bytes): expected CSV or JSON")
