@@ -208,7 +208,7 @@ def run_samphire(*arguments, cwd):
 
 
 def test_killed_half_way_it_resumes_and_gives_the_same_bytes(tiny_weights, tmp_path):
-    count = 150
+    count = 60
     for index in range(count):
         save_picture(tmp_path / "in" / f"{index:03}.png", index)
     line = ["segment", "in", "--point", "30,20", "--model", tiny_weights, "--format", "png,json"]
