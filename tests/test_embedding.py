@@ -3,7 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from samphire.embedding import Decoded, EmbeddingKey, EngineInfo, ImageEmbedding, LowRes
+from samphire.embedding import EmbeddingKey, EngineInfo, ImageEmbedding, LowRes
 from samphire.errors import EmbeddingMismatchError, ShapeError
 from samphire.geometry import Size
 from samphire.images.preprocessing import sam
@@ -129,16 +129,3 @@ def test_low_res_arrays_are_read_only_and_of_their_types():
     for name, dtype in {"logits": "f4", "kept": "i4", "predicted_iou": "f4"}.items():
         assert getattr(low_res, name).dtype == dtype
         assert not getattr(low_res, name).flags.writeable
-
-
-def test_decoded_gives_the_logits_of_one_candidate_and_prints_in_one_line():
-    decoded = Decoded(_low_res(), np.tile([1, 2, 3], (2, 1)), FRAME)
-    assert np.array_equal(decoded[1, 2], decoded.low_res.logits[5])
-    assert np.array_equal(decoded.logits, decoded.low_res.grid)
-    assert decoded.predicted_iou is decoded.low_res.predicted_iou
-    assert repr(decoded) == "Decoded(2 objects x 3 candidates, 50x30)"
-
-
-def test_decoded_refuses_candidates_that_do_not_fit_the_scores():
-    with pytest.raises(ShapeError, match=r"candidates has shape \(3, 2\): expected \(2, 3\)"):
-        Decoded(_low_res(), np.zeros((3, 2)), FRAME)

@@ -12,7 +12,6 @@ from importlib import import_module, metadata
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from samphire.embedding import Decoded as Decoded
     from samphire.embedding import ImageEmbedding as ImageEmbedding
     from samphire.engines.load import load as load
     from samphire.errors import SamphireError as SamphireError
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from samphire.formats.embedding import save_embedding as save_embedding
     from samphire.formats.embedding_cache import EmbeddingCache as EmbeddingCache
     from samphire.images.draw import draw as draw
+    from samphire.masks import Decoded as Decoded
     from samphire.masks import Masks as Masks
     from samphire.predict.embed import embed as embed
     from samphire.predict.embed import embed_many as embed_many
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from samphire.prompts import Prompts as Prompts
 
 _HOMES = {
-    "Decoded": "samphire.embedding",
+    "Decoded": "samphire.masks",
     "EmbeddingCache": "samphire.formats.embedding_cache",
     "ImageEmbedding": "samphire.embedding",
     "Masks": "samphire.masks",

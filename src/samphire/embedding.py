@@ -1,6 +1,7 @@
 """What passes between the rooms: the embedded image, the decoder's answer, who made them.
 
-Values only; ``engines/`` makes them, ``predict/`` joins them, ``formats/embedding.py`` saves them.
+Values only; ``engines/`` makes them, ``formats/embedding.py`` saves them, ``masks/decoded.py``
+joins an answer with its frame.
 """
 
 from dataclasses import dataclass
@@ -152,51 +153,3 @@ class LowRes:
                 "use logits and kept"
             )
         return self.logits.reshape(objects, candidates, *self.logits.shape[1:])
-
-
-@dataclass(frozen=True, eq=False)
-class Decoded:
-    """A :class:`LowRes` and where it lies: what ``samphire.decode`` gives.
-
-    ``decoded[b, m]`` is the (S, S) logits of one candidate, as ``previous=`` takes them.
-
-    Attributes:
-        low_res: one row of candidates an object, in the order of the prompts.
-        candidates: (B, M) int32, which of the model's four mask tokens each column is: 0 the
-            single answer, 1 to 3 the three for an ambiguous prompt.
-        frame: of the picture.
-    """
-
-    low_res: LowRes
-    candidates: IntArray
-    frame: Frame
-
-    def __post_init__(self) -> None:
-        check_shape(self.candidates, self.low_res.predicted_iou.shape, "candidates")
-        object.__setattr__(self, "candidates", read_only(self.candidates, np.int32))
-
-    def __getitem__(self, index: tuple[int, int]) -> FloatArray:
-        logits: FloatArray = self.logits[index]
-        return logits
-
-    def __repr__(self) -> str:
-        objects, candidates = self.candidates.shape
-        return f"Decoded({objects} objects x {candidates} candidates, {self.frame.original})"
-
-    def equal(self, other: "Decoded") -> bool:
-        """The same answers on the same frame."""
-        return (
-            self.frame == other.frame
-            and same_array(self.candidates, other.candidates)
-            and self.low_res.equal(other.low_res)
-        )
-
-    @property
-    def logits(self) -> FloatArray:
-        """(B, M, S, S) float32."""
-        return self.low_res.grid
-
-    @property
-    def predicted_iou(self) -> FloatArray:
-        """(B, M) float32."""
-        return self.low_res.predicted_iou

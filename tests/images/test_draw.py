@@ -4,8 +4,9 @@ from PIL import Image
 
 from samphire.errors import ImageError
 from samphire.geometry import Size
-from samphire.images.draw import BACKGROUND, FOREGROUND, PALETTE, draw, side_by_side
+from samphire.images.draw import BACKGROUND, FOREGROUND, draw, side_by_side
 from samphire.masks import Masks
+from samphire.masks.picture import PALETTE
 from samphire.prompts import Prompts
 
 GREY = np.full((100, 140, 3), 128, np.uint8)

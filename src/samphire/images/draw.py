@@ -1,7 +1,7 @@
 """Masks and prompts drawn on a picture, for people to look at.
 
-Not for files of masks (``formats/``). Colours: Okabe and Ito's palette, told apart by people with
-any of the common colour blindnesses.
+Not for files of masks (``formats/``), nor for masks without a photo (``masks/picture.py``, which
+has the colours).
 """
 
 import io
@@ -15,17 +15,9 @@ from samphire.arrays import ByteArray
 from samphire.errors import ImageError
 from samphire.images.read import ImageLike, image_name, read_image
 from samphire.masks import Masks
+from samphire.masks.picture import PALETTE
 from samphire.prompts import Prompts
 
-PALETTE = (
-    (86, 180, 233),
-    (230, 159, 0),
-    (0, 158, 115),
-    (240, 228, 66),
-    (204, 121, 167),
-    (0, 114, 178),
-    (213, 94, 0),
-)
 FOREGROUND, BACKGROUND = (40, 220, 90), (235, 50, 50)
 
 

@@ -1,3 +1,4 @@
-"""Masks as values: run lengths, scores, and N masks on one image."""
+"""Masks as values: logits with their frame, run lengths, scores, and N masks on one image."""
 
+from samphire.masks.decoded import Decoded as Decoded
 from samphire.masks.masks import Masks as Masks

@@ -1,8 +1,8 @@
 """N masks on one image, as one value of aligned columns.
 
 Never N full-size arrays: a mask is its tight box and the run lengths inside it (``rle.py``), a few
-kB whatever the size of the picture. Writing and drawing are functions above (``formats/``,
-``images/draw.py``).
+kB whatever the size of the picture. Writing and drawing on a photo are functions above
+(``formats/``, ``images/draw.py``).
 """
 
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ import numpy.typing as npt
 from samphire.arrays import BoolArray, FloatArray, IntArray, read_only, same_array
 from samphire.errors import FileFormatError, check_shape
 from samphire.geometry import Size
-from samphire.masks import rle
+from samphire.masks import picture, rle
 
 _COLUMNS: dict[str, tuple[npt.DTypeLike, tuple[int, ...]]] = {
     "boxes": (np.int32, (4,)),
@@ -111,6 +111,15 @@ class Masks:
 
     def __repr__(self) -> str:
         return f"Masks({len(self)} on {self.size})"
+
+    def _repr_png_(self) -> bytes:
+        """What a notebook shows: each mask in a colour, the largest first, without the photo."""
+        canvas, factor = picture.blank(self.size), picture.shrink_factor(self.size)
+        for index in np.argsort(-self.area, kind="stable"):
+            colour = picture.PALETTE[index % len(picture.PALETTE)]
+            corner = (int(self.boxes[index, 0]), int(self.boxes[index, 1]))
+            picture.paint(canvas, self.window(index), corner, colour, factor)
+        return picture.encode_png(canvas)
 
     def __getitem__(self, index: int | slice | IntArray | BoolArray) -> "Masks":
         """The chosen masks, always as Masks: ``masks[0]`` is one mask.

@@ -14,12 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 from samphire.arrays import FloatArray, IntArray
-from samphire.embedding import Decoded, ImageEmbedding, LowRes
+from samphire.embedding import ImageEmbedding, LowRes
 from samphire.engines.base import Engine, Session
 from samphire.errors import PromptError
 from samphire.geometry import Frame
 from samphire.images.read import ImageLike
-from samphire.masks import Masks
+from samphire.masks import Decoded, Masks
 from samphire.predict.embed import embed
 from samphire.predict.mask_prompt import mask_prompt_logits
 from samphire.predict.upscale import ReducedMask, reduce_mask
