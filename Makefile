@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 SHARED_DATA := $(abspath ../shared/data)
 export SAMPHIRE_DATA ?= $(if $(wildcard $(SHARED_DATA)),$(SHARED_DATA))
 
-.PHONY: help install demo test check format clean
+.PHONY: help install demo test check docs format clean
 
 help: ## what each target does
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -30,9 +30,14 @@ check: install ## format, lint, types, the direction of imports
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+docs: install ## the documentation site, in site/index.html; warnings fail, no network
+	$(BIN)/python docs/generate.py
+	$(BIN)/zensical build --strict --clean
+	$(BIN)/python docs/check_site.py site
+
 format: install ## let ruff format and fix
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
 clean: ## remove what make made (the weights cache stays)
-	rm -rf $(VENV) samphire-demo.png .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) site .cache docs/tutorial/first-masks.md samphire-demo.png .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
