@@ -52,7 +52,7 @@ def _table_lines(page: Path) -> dict[str, list[str]]:
     for first, rows in re.findall(
         r"^\| (\w+) \| Samphire \|\n\|[-|]+\|\n((?:\|.*\n)+)", text, re.M
     ):
-        cells = [row.rstrip(" |").rpartition(" | ")[2] for row in rows.splitlines()]
+        cells = [row.strip().removesuffix("|").rpartition("|")[2] for row in rows.splitlines()]
         tables[first] = [line for cell in cells for line in re.findall(r"`([^`]+)`", cell)]
     return tables
 
