@@ -22,7 +22,7 @@ demo: install ## one click on a photo: the three-level answer in one picture
 	$(BIN)/samphire demo --output samphire-demo.png --force
 
 test: install ## every test, real weights included (and ../shared/data where it exists)
-	$(BIN)/python -m pytest -m 'weights or not weights'
+	$(BIN)/python -m pytest -m '' --hypothesis-profile=thorough
 
 check: install ## format, lint, types, the direction of imports
 	$(BIN)/ruff format --check .

@@ -1,5 +1,6 @@
 """What the tests share: where real data lies, a tiny engine, the real one."""
 
+import logging
 import os
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
+from hypothesis import settings
 
 from samphire.engines.load import load
 from samphire.engines.torch_engine import TorchEngine
@@ -14,6 +16,16 @@ from samphire.model import variants
 from samphire.model.sam import Sam
 
 THREADS = torch.get_num_threads()
+
+# torch keeps some sixty loggers apart from the root; pytest would join each of them, at every test
+for _logger in logging.root.manager.loggerDict.values():
+    if isinstance(_logger, logging.Logger) and _logger.name.startswith("torch"):
+        _logger.propagate = True
+
+# The same examples in every run: a run that fails has something to do with the change.
+settings.register_profile("quick", derandomize=True, max_examples=25)
+settings.register_profile("thorough", derandomize=True, max_examples=100)  # make test
+settings.load_profile("quick")
 
 
 def random_weights(module: torch.nn.Module, seed: int = 0) -> None:

@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pytest
 from attacks.damage import attack, damaged
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,6 +13,8 @@ from samphire.errors import FileFormatError
 from samphire.formats.embedding import decode, encode
 from samphire.geometry import Size
 from samphire.images.preprocessing import sam
+
+pytestmark = pytest.mark.slow
 
 EMBEDDING = ImageEmbedding(
     features=np.random.default_rng(0).standard_normal((1, 8, 4, 4)),

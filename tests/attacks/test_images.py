@@ -14,6 +14,8 @@ from PIL import Image, ImageCms
 from samphire.errors import ImageError
 from samphire.images.read import read_image
 
+pytestmark = pytest.mark.slow
+
 LIMIT = 200_000
 
 

@@ -15,6 +15,8 @@ from samphire.errors import FileFormatError
 from samphire.formats import masks_json, png
 from samphire.masks import Masks, rle
 
+pytestmark = pytest.mark.slow
+
 MASKS = Masks.from_arrays(np.random.default_rng(0).random((2, 9, 13)) > 0.5)
 JSON = masks_json.encode(MASKS)[0]
 PNG = next(iter(png.encode(MASKS[0])))

@@ -84,6 +84,7 @@ def weights(tmp_path, monkeypatch):
     return path
 
 
+@pytest.mark.slow
 def test_a_file_of_weights_is_imported_listed_and_converted(weights, tmp_path):
     result = invoke("models", "import", weights)
     assert "lungs.pth: taken off: the wrapper 'model'" in result.stderr
@@ -99,6 +100,7 @@ def test_a_file_of_weights_is_imported_listed_and_converted(weights, tmp_path):
     assert all(torch.equal(before[name], after[name]) for name in before)
 
 
+@pytest.mark.slow
 def test_an_import_tells_what_it_decided_as_json(weights):
     result = invoke("models", "import", weights, "--name", "mine", "--json")
     record = json.loads(result.stdout)
@@ -107,6 +109,7 @@ def test_an_import_tells_what_it_decided_as_json(weights):
     assert len(record["notes"]) == 2
 
 
+@pytest.mark.slow
 def test_a_converted_file_is_not_replaced_unasked(weights, tmp_path):
     output = tmp_path / "there.pth"
     output.write_bytes(b"mine")

@@ -52,6 +52,7 @@ def test_vit_t_has_mobile_sams_keys_and_is_ready(built):
     assert not any(module.training for module in built.modules())
 
 
+@pytest.mark.slow
 def test_a_checkpoint_fills_every_value(built, tmp_path):
     path = tmp_path / "mobile_sam.pt"
     torch.save(built.state_dict(), path)

@@ -97,6 +97,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 def test_a_script_for_segment_anything_runs_unchanged_with_its_arguments_and_neighbours(tmp_path):
     folder = tmp_path / "scripts"
     folder.mkdir()

@@ -102,6 +102,7 @@ def test_sizes_after_resizing_are_the_transforms(predictor):
         assert tuple(found.tolist()) == expected
 
 
+@pytest.mark.slow
 def test_a_traced_graph_keeps_the_number_of_points_and_the_size_open(predictor, sam):
     model = SamOnnxModel(sam, return_single_mask=False)
     with warnings.catch_warnings():

@@ -27,6 +27,7 @@ def answers(predictor):
     return first, predictor.predict(box=box, mask_input=first[2][:1], return_logits=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", LIMITS)
 def test_every_precision_answers_nearly_the_same(predictor, own, photo, dtype):
     other = SamPredictor(own.to(dtype))

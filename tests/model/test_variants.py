@@ -37,6 +37,7 @@ def test_blocks_of_a_vit_look_through_windows_but_for_four(name):
     assert {block.norm1.eps for block in encoder.blocks} == {1e-6}
 
 
+@pytest.mark.slow
 def test_lite_medsam_looks_at_single_pixels_of_a_small_picture():
     sam = variants.lite_medsam().eval()
     random_weights(sam)

@@ -17,16 +17,11 @@ def _share_covered(mask: np.ndarray, frame: Frame) -> np.ndarray:
     x_scale, y_scale = frame.scale
     width, height = 4 / x_scale, 4 / y_scale
     shares = np.zeros((frame.low_res_side, frame.low_res_side))
+    cells = np.arange(frame.low_res_side)
     for y, x in np.argwhere(mask):
-        for i in range(int(y / height), frame.low_res_side):
-            tall = min((i + 1) * height, y + 1) - max(i * height, y)
-            if tall <= 0:
-                break
-            for j in range(int(x / width), frame.low_res_side):
-                wide = min((j + 1) * width, x + 1) - max(j * width, x)
-                if wide <= 0:
-                    break
-                shares[i, j] += tall * wide / (width * height)
+        tall = np.minimum((cells + 1) * height, y + 1) - np.maximum(cells * height, y)
+        wide = np.minimum((cells + 1) * width, x + 1) - np.maximum(cells * width, x)
+        shares += np.outer(tall.clip(0), wide.clip(0)) / (width * height)
     return shares
 
 

@@ -14,6 +14,8 @@ from samphire.model import variants
 from samphire.weights.export import write_hugging_face, write_original
 from samphire.weights.load import read_checkpoint
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def checkpoint(small, tmp_path):

@@ -11,6 +11,8 @@ from samphire.weights.imports import import_weights
 from samphire.weights.load import read_checkpoint
 from samphire.weights.weights_file import check_weights
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def file(small, cache, tmp_path):

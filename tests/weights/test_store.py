@@ -242,6 +242,7 @@ def test_without_pytorch_a_checkpoint_is_not_even_downloaded(files, cache):
     assert files.ranges == []
 
 
+@pytest.mark.slow
 def test_two_processes_at_once_fetch_once(files, cache):
     files.mode = "slow"
     source = files.source()

@@ -7,6 +7,7 @@ here; 2: wrong usage; 130: interrupted. Commands import what they need when they
 
 import os
 import sys
+import warnings
 
 import click
 
@@ -35,6 +36,8 @@ for _command in (segment, embed, models, doctor, demo):
 
 def main() -> None:
     """Run the command line; never shows a traceback for a user's mistake."""
+    # what is wrong with a picture is said by images/read.py, once and by name
+    warnings.filterwarnings("ignore", module=r"PIL\.")
     sys.exit(_run())
 
 

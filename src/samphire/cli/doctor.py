@@ -24,7 +24,7 @@ PACKAGES = ("numpy", "pillow", "opencv-python-headless", "safetensors", "torch")
 SELF_TEST_AREA, SELF_TEST_TOLERANCE = 23_596, 0.01
 
 
-@click.command()
+@click.command(short_help="Versions, devices, cache, and a timed self-test.")
 @device_option
 @json_option
 def doctor(device: str, as_json: bool) -> int:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from samphire.cli.inputs import Reading, check_inputs, find_images, output_folder
+from samphire.cli.inputs import Reading, check_inputs, check_model, find_images, output_folder
 from samphire.cli.outputs import STREAM, folder_targets
 from samphire.cli.parsing import (
     cache_options,
@@ -17,6 +17,7 @@ from samphire.cli.parsing import (
     json_option,
     model_option,
     offline_option,
+    variant_option,
 )
 
 if TYPE_CHECKING:
@@ -26,10 +27,11 @@ if TYPE_CHECKING:
     from samphire.formats.embedding_cache import EmbeddingCache
 
 
-@click.command()
+@click.command(short_help="Encode images once, for all prompts to come.")
 @click.argument("inputs", nargs=-1, required=True, metavar="IMAGE|FOLDER...")
 @click.option("--output", metavar="FOLDER", help="Also write a file an image into this folder.")
 @model_option
+@variant_option
 @device_option
 @image_options
 @cache_options
@@ -40,6 +42,7 @@ def embed(  # noqa: PLR0913, PLR0917 - one parameter an option
     inputs: tuple[str, ...],
     output: str | None,
     model: str,
+    variant: str | None,
     device: str,
     max_pixels: int,
     page: int,
@@ -68,6 +71,7 @@ def embed(  # noqa: PLR0913, PLR0917 - one parameter an option
         raise click.UsageError("with --no-cache nothing is kept: give --output FOLDER")
     folder = None if output is None else output_folder(inputs, output, "embeddings")
     tasks = find_images(inputs, folder, embeddings=False)
+    check_model(model)
 
     from samphire.cli.report import tell_all, tell_failures
     from samphire.engines.load import load
@@ -75,7 +79,7 @@ def embed(  # noqa: PLR0913, PLR0917 - one parameter an option
 
     cache = None if no_cache else EmbeddingCache(max_bytes=max_cache)
     reading = Reading(max_pixels, page, window)
-    engine = load(model, device=device, offline=offline)
+    engine = load(model, variant=variant, device=device, offline=offline)
     if folder is None:
         outcomes = _into_cache(engine, tasks, reading, cache)
     else:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from samphire.cli.outputs import EMBEDDING_SUFFIX, STREAM
+from samphire.cli.outputs import EMBEDDING_SUFFIX, STREAM, names_one_file
 
 if TYPE_CHECKING:
     from samphire.batch.local import Task
@@ -33,6 +33,20 @@ def check_inputs(inputs: tuple[str, ...]) -> None:
         raise click.UsageError("- (stdin) is one image: give it alone")
 
 
+def check_model(model: str) -> None:
+    """Refuse a name that is neither a file, nor imported, nor in the catalogue."""
+    from samphire.errors import WeightsError
+    from samphire.weights.catalog import entry
+    from samphire.weights.store import imported_names
+
+    if Path(model).exists() or model in imported_names():
+        return
+    try:
+        entry(model)
+    except WeightsError as error:
+        raise click.UsageError(f"--model: {error}") from error
+
+
 def is_one_image(inputs: tuple[str, ...]) -> bool:
     """Whether a single file, or stdin, was given."""
     return len(inputs) == 1 and not Path(inputs[0]).is_dir()
@@ -48,7 +62,7 @@ def output_folder(inputs: tuple[str, ...], output: str | None, made: str) -> Pat
     """
     if output is None:
         raise click.UsageError(f"several images need a folder for the {made}: give --output FOLDER")
-    if output == STREAM or Path(output).is_file():
+    if output == STREAM or Path(output).is_file() or names_one_file(output):
         raise click.UsageError(f"--output {output}: several images need a folder for the {made}")
     if any(Path(given).resolve() == Path(output).resolve() for given in inputs):
         raise click.UsageError(

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from samphire.weights.catalog import Entry
 
 
-@click.group()
+@click.group(short_help="List, fetch, verify, import and convert models.")
 def models() -> None:
     """The models: list, fetch, verify, where; import and convert files of others."""
 

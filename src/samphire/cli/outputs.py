@@ -47,11 +47,12 @@ class Target:
 def names_one_file(output: str) -> bool:
     """Whether ``--output`` names a file (or stdout) and not a folder.
 
-    >>> names_one_file("mask.png"), names_one_file("masks/"), names_one_file("-")
-    (True, False, True)
+    >>> [names_one_file(output) for output in ("mask.png", "-", "masks/", "runs/v1.2")]
+    [True, True, False, False]
     """
-    folder = output.endswith("/") or Path(output).is_dir()
-    return output == STREAM or bool(Path(output).suffix and not folder)
+    suffix = Path(output).suffix[1:]
+    folder = output.endswith("/") or Path(output).is_dir() or not suffix or suffix.isdecimal()
+    return output == STREAM or not folder
 
 
 def single_target(output: str | None, task: "Task") -> Target:

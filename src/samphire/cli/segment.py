@@ -5,7 +5,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from samphire.cli.inputs import Reading, check_inputs, find_images, is_one_image, output_folder
+from samphire.cli.inputs import (
+    Reading,
+    check_inputs,
+    check_model,
+    find_images,
+    is_one_image,
+    output_folder,
+)
 from samphire.cli.outputs import STREAM, names_one_file
 from samphire.cli.parsing import (
     BOX,
@@ -17,6 +24,7 @@ from samphire.cli.parsing import (
     json_option,
     model_option,
     offline_option,
+    variant_option,
 )
 from samphire.errors import SamphireError
 
@@ -53,6 +61,7 @@ if TYPE_CHECKING:
 )
 @click.option("--overlay", is_flag=True, help="Also write a picture with the masks drawn on it.")
 @model_option
+@variant_option
 @device_option
 @image_options
 @cache_options
@@ -71,6 +80,7 @@ def segment(  # noqa: PLR0913, PLR0917 - one parameter an option
     format_names: str | None,
     overlay: bool,
     model: str,
+    variant: str | None,
     device: str,
     max_pixels: int,
     page: int,
@@ -107,8 +117,9 @@ def segment(  # noqa: PLR0913, PLR0917 - one parameter an option
         raise click.UsageError("--output - is the masks alone: leave out --json and --overlay")
     folder = None if is_one_image(inputs) else output_folder(inputs, output, "masks")
     images = _images(inputs, folder, asked, prompts_file)
+    check_model(model)
 
-    from samphire.cli.segment_run import Options, segment_many, segment_one
+    from samphire.cli.segment_run import Options, check_single, segment_many, segment_one
     from samphire.engines.load import load
     from samphire.formats.embedding_cache import EmbeddingCache
 
@@ -122,7 +133,9 @@ def segment(  # noqa: PLR0913, PLR0917 - one parameter an option
         force=force,
         as_json=as_json,
     )
-    engine = load(model, device=device, offline=offline)
+    if folder is None:
+        check_single(images, options, output)
+    engine = load(model, variant=variant, device=device, offline=offline)
     if folder is not None:
         return segment_many(engine, images, options, folder)
     return segment_one(engine, images, options, output)

@@ -60,6 +60,23 @@ class Options:
     as_json: bool
 
 
+def check_single(images: PromptedImages, options: Options, output: str | None) -> None:
+    """Refuse, before the model is loaded, what could not be written in the end."""
+    (task,) = images.tasks
+    answers = len(images.prompts[task.name].prompts) * (3 if options.multimask else 1)
+    if output == STREAM:
+        kind = options.formats[0]
+        if len(kind.paths(Path(), answers)) > 1:
+            raise click.UsageError(
+                f"{kind.name} is one file a mask, and {answers} are asked for: stdout takes "
+                "--format json"
+            )
+        return
+    target = single_target(output, task)
+    product = Product(_outputs(target, answers, options), write=lambda: None)
+    check_free(product, force=options.force)
+
+
 def segment_one(
     engine: Engine, images: PromptedImages, options: Options, output: str | None
 ) -> int:
@@ -155,13 +172,8 @@ def _product(
             picture = draw(answer.rgb, masks, answer.prompts)
             atomic.write_bytes(target.overlay, encode_png(picture))
 
-    files = [
-        path
-        for kind in options.formats
-        for path in kind.paths(target.masks(kind.suffix), len(masks))
-    ]
     return Product(
-        outputs=(*files, target.overlay) if options.overlay else tuple(files),
+        outputs=_outputs(target, len(masks), options),
         write=write,
         record={
             "width": masks.size.width,
@@ -172,6 +184,14 @@ def _product(
             "masks": [_scores(masks, index) for index in range(len(masks))],
         },
     )
+
+
+def _outputs(target: Target, count: int, options: Options) -> tuple[Path, ...]:
+    """The files that so many masks of one image become."""
+    files = [
+        path for kind in options.formats for path in kind.paths(target.masks(kind.suffix), count)
+    ]
+    return (*files, target.overlay) if options.overlay else tuple(files)
 
 
 def _scores(masks: Masks, index: int) -> dict[str, Any]:
@@ -204,12 +224,8 @@ def _settings(engine: Engine, options: Options) -> dict[str, Any]:
 
 
 def _write_to_stdout(masks: Masks, kind: Format) -> None:
-    files = list(kind.encode(masks))
-    if len(files) > 1:
-        raise click.UsageError(
-            f"{kind.name} is one file a mask and there are {len(masks)}: stdout takes --format json"
-        )
-    sys.stdout.buffer.write(files[0])
+    (data,) = kind.encode(masks)  # more were refused before
+    sys.stdout.buffer.write(data)
 
 
 def _in_words(record: dict[str, Any]) -> str:

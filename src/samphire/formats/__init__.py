@@ -65,7 +65,7 @@ def format_of(path: str | Path, name: str | None = None) -> Format:
         if name == candidate.name or (name is None and suffix == candidate.suffix):
             return candidate
     known = ", ".join(f"{known.name} ({known.suffix})" for known in FORMATS.values())
-    asked = f"format {name!r}" if name else f"the suffix {suffix!r} of {path}"
+    asked = f"format {name!r}" if name is not None else f"the suffix {suffix!r} of {path}"
     raise FileFormatError(f"{asked} is not known: expected one of {known}")
 
 

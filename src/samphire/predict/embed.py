@@ -61,7 +61,8 @@ def embed(
         page: of a file with several, from 0.
         window: intensities of a deep picture that become black and white; None: the rule of
             ``images/read.py``.
-        cache: looked into first, by the upright RGB pixels and the encoder's weights, and filled.
+        cache: looked into first, by the upright RGB pixels and the encoder's weights, and filled,
+            by an engine that computes in float32.
 
     Returns:
         The embedding, for any number of prompts; it knows the picture's size and its maker.
@@ -172,8 +173,9 @@ def _encoded(
     """The embeddings of these pictures: one call of the encoder for all that need it."""
     missing = _to_encode(pictures)
     made = _run(engine, missing) if missing else {}
-    for embedding in made.values():
-        if cache is not None:
+    # precision is no part of the key, so only the exact ones are kept
+    if cache is not None and engine.info.dtype == "float32":
+        for embedding in made.values():
             cache.put(embedding)
     return [
         replace(p.has if isinstance(p.has, ImageEmbedding) else made[p.key], image=p.name)
