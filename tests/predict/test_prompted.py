@@ -11,6 +11,7 @@ import samphire
 from samphire.engines.torch_engine import TorchEngine
 from samphire.errors import EmbeddingMismatchError, NonFiniteError, PromptError
 from samphire.model import variants
+from samphire.predict import prompted
 from samphire.predict.mask_prompt import mask_prompt_logits
 from samphire.predict.prompted import segment_prompts
 from samphire.prompts import InputPrompts, ObjectPrompt, Prompts
@@ -236,3 +237,18 @@ def test_a_model_that_gives_nan_is_an_error_and_not_a_mask(embedding):
         broken.image_encoder.neck[0].weight.fill_(float("nan"))
     with pytest.raises(NonFiniteError, match="image embedding"):
         samphire.embed(engine, picture())
+
+
+@pytest.mark.parametrize(
+    ("given", "warned"),
+    [({"points": [(5, 5)]}, True), ({"boxes": [(2, 2, 30, 30)]}, False),
+     ({"boxes": [(2, 2, 30, 30)], "points": [(5, 5)]}, False)],
+)  # fmt: skip
+def test_a_model_trained_with_boxes_warns_once_of_other_prompts(tiny_sam, caplog, given, warned):
+    prompted._warn_of_untrained_prompts.cache_clear()
+    engine = TorchEngine(tiny_sam, model="medical", preprocessing="medsam-64")
+    for _ in range(2):
+        samphire.segment(engine, picture(), **given)
+    warnings = [r.getMessage() for r in caplog.records if r.levelname == "WARNING"]
+    assert len(warnings) == warned
+    assert all("medical was trained with boxes alone" in said for said in warnings)

@@ -37,6 +37,7 @@ class Preprocessing:
             each side was really resized by, which rounding makes a little different.
         whole_boxes: corners of boxes are cut to whole input pixels.
         averaged: what the resizes of ``output_steps`` average.
+        boxes_only: the model was trained with boxes alone, so other prompts deserve a warning.
     """
 
     id: str
@@ -51,6 +52,7 @@ class Preprocessing:
     uniform_scale: bool = False
     whole_boxes: bool = False
     averaged: Averaged = "logits"
+    boxes_only: bool = False
 
     def frame(self, size: Size, resized: Size | None = None) -> Frame:
         """Where a picture of this size lies in the input.
@@ -140,6 +142,7 @@ def medsam(input_side: int = 1024) -> Preprocessing:
         squash=True,
         stretch=True,
         averaged="probabilities",
+        boxes_only=True,
     )
 
 
@@ -156,6 +159,7 @@ def lite_medsam(input_side: int = 256) -> Preprocessing:
         stretch=True,
         uniform_scale=True,
         whole_boxes=True,
+        boxes_only=True,
     )
 
 

@@ -6,6 +6,8 @@ trained for prompts that leave no doubt. ``multimask`` overrides it; what was ta
 Source: Kirillov et al. 2023, appendix A, "Making the model ambiguity-aware".
 """
 
+import functools
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -18,12 +20,15 @@ from samphire.embedding import ImageEmbedding, LowRes
 from samphire.engines.base import Engine, Session
 from samphire.errors import PromptError
 from samphire.geometry import Frame
+from samphire.images.preprocessing import preprocessing
 from samphire.images.read import ImageLike
 from samphire.masks import Decoded, Masks
 from samphire.predict.embed import embed
 from samphire.predict.mask_prompt import mask_prompt_logits
 from samphire.predict.upscale import ReducedMask, reduce_mask
 from samphire.prompts import InputPrompts, ObjectPrompt, Prompts
+
+logger = logging.getLogger(__name__)
 
 # The decoder holds some 30 MB an object while it works.
 OBJECTS_PER_CALL = 64
@@ -151,6 +156,9 @@ def _answers(
 ) -> Iterator[_Answer]:
     """Decode the objects, those of equal length together, ``OBJECTS_PER_CALL`` at a time."""
     _check(prompts, embedding)
+    record = preprocessing(engine.info.preprocessing)
+    if record.boxes_only and any(item.box is None for item in prompts.objects):
+        _warn_of_untrained_prompts(engine.info.model)
     session = engine.session(embedding)
     for group in prompts.groups():
         for start in range(0, len(group), OBJECTS_PER_CALL):
@@ -176,6 +184,15 @@ def _check(prompts: Prompts, embedding: ImageEmbedding) -> None:
                 f"previous has shape {item.previous.shape}: expected ({side}, {side}), the "
                 "logits of an earlier answer by this model"
             )
+
+
+@functools.cache  # once a model, not once a click
+def _warn_of_untrained_prompts(model: str) -> None:
+    logger.warning(
+        "%s was trained with boxes alone: its answers to clicks and masks are guesses; give each "
+        "object a box",
+        model,
+    )
 
 
 def _decode_alike(
