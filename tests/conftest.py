@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import safetensors.torch
 import torch
 from hypothesis import settings
 
@@ -14,6 +13,8 @@ from samphire.engines.load import load
 from samphire.engines.torch_engine import TorchEngine
 from samphire.model import variants
 from samphire.model.sam import Sam
+from samphire.weights.catalog import Entry
+from samphire.weights.weights_file import write_weights
 
 THREADS = torch.get_num_threads()
 
@@ -101,16 +102,19 @@ def rng() -> np.random.Generator:
 @pytest.fixture(scope="session")
 def tiny_weights(tiny_engine: TorchEngine, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A file of weights of the tiny model, for ``--model``."""
-    info = tiny_engine.info
-    notes = {
-        "format": "samphire-weights",
-        "version": "1",
-        "variant": "tiny",
-        "preprocessing": info.preprocessing,
-        "encoder_id": info.encoder_id,
-        "base_id": info.base_id,
-    }
+    tensors = {key: value.numpy() for key, value in tiny_engine.module.state_dict().items()}
+    entry = Entry(
+        name="tiny",
+        variant="tiny",
+        preprocessing=tiny_engine.info.preprocessing,
+        description="for tests",
+        parameters=sum(array.size for array in tensors.values()),
+        licence="none",
+        sources=(),
+        encoder_id=None,
+        base_id=None,
+        file_hashes=(),
+    )
     path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
-    tensors = {key: value.contiguous() for key, value in tiny_engine.module.state_dict().items()}
-    safetensors.torch.save_file(tensors, path, notes)
+    write_weights(path, tensors, entry, {"source": "random"})
     return path

@@ -72,6 +72,7 @@ LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"a" * 64 + b
         (zipped(zipfile.ZIP_STORED, "holiday.jpg"), "is a zip archive"),
         (zipped(zipfile.ZIP_STORED, "a.npy", "b.npy"), "is a NumPy archive"),
         (zipped(zipfile.ZIP_DEFLATED, "archive/data.pkl"), "is compressed inside"),
+        (zipped(zipfile.ZIP_DEFLATED, "a/data.pkl", "a/code/x.py"), "is a TorchScript program"),
     ],
 )
 def test_what_is_no_file_of_weights_is_named(tmp_path, data, message):

@@ -88,6 +88,18 @@ def test_another_suffix_is_refused(checkpoint, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["a.pth", "a.safetensors"])
+def test_tensors_that_share_memory_are_written_each_alone(small, tmp_path, name):
+    buffer = torch.zeros(10_000_000)
+    state = {}
+    for key, value in small.items():
+        view = buffer[: value.numel()].view(value.shape)
+        state[key] = view
+    torch.save(state, tmp_path / "shared.pth")
+    write_original(read_checkpoint(tmp_path / "shared.pth", "vit_b"), tmp_path / name)
+    assert (tmp_path / name).stat().st_size < 1.2 * sum(4 * v.numel() for v in small.values()) + 1e5
+
+
+@pytest.mark.parametrize("name", ["a.pth", "a.safetensors"])
 def test_a_full_disk_leaves_nothing_and_is_an_os_error(checkpoint, tmp_path, largest_file, name):
     (tmp_path / "out").mkdir()
     with largest_file(50_000), pytest.raises(OSError, match=r"cannot be written|too large"):

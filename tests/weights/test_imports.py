@@ -1,5 +1,7 @@
 """A user's file, kept under a name."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -79,3 +81,31 @@ def test_a_file_that_does_not_fill_its_model_is_not_kept(small, cache, tmp_path)
     with pytest.raises(WeightsError, match=r"missing mask_decoder\.iou_token\.weight"):
         import_weights(tmp_path / "a.pth", variant="vit_b")
     assert store.imported_names() == []
+
+
+def test_a_file_of_ours_with_the_catalogues_tensors_becomes_the_catalogues_model(
+    tiny_engine, tiny_weights, cache, monkeypatch
+):
+    info = tiny_engine.info
+    entry = replace(
+        CATALOG["vit_t"], variant="tiny", encoder_id=info.encoder_id, base_id=info.base_id
+    )
+    monkeypatch.setitem(CATALOG, "vit_t", entry)
+    made = import_weights(tiny_weights)
+    assert (made.name, made.path) == ("vit_t", store.weights_path(entry))
+
+
+def test_what_a_killed_import_left_is_no_model(cache):
+    path = store.imported_path(".polyps.1234abcd.tmp")
+    path.parent.mkdir(parents=True)
+    path.touch()
+    assert store.imported_names() == []
+
+
+def test_an_imported_file_can_be_verified(file):
+    made = import_weights(file, variant="vit_b")
+    assert store.verify_imported("polyps").state == "good"
+    data = bytearray(made.path.read_bytes())
+    data[-1] ^= 1
+    made.path.write_bytes(data)
+    assert store.verify_imported("polyps").state == "damaged"

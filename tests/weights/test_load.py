@@ -2,20 +2,24 @@
 
 import json
 import logging
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from conftest import random_weights
+from safetensors import safe_open
 from safetensors.torch import save_file
 from small_vit import small_vit
 
 import samphire
+from samphire.engines.load import weights_file
 from samphire.errors import CheckpointError, EmbeddingMismatchError, WeightsError
 from samphire.model import variants
 from samphire.weights import load as loading
 from samphire.weights import names
 from samphire.weights.load import load_module, read_checkpoint
+from samphire.weights.weights_file import content_digest
 
 
 def write_folder(path, tensors):
@@ -201,8 +205,47 @@ def test_a_file_of_ours_that_is_newer_is_refused(tmp_path):
     with pytest.raises(CheckpointError, match=r"version '9' of samphire-weights.*upgrade"):
         load_module(tmp_path / "a")
     save_file({"a": torch.zeros(1)}, tmp_path / "a", {"format": "samphire-weights", "version": "1"})
-    with pytest.raises(CheckpointError, match="has no 'variant'"):
+    with pytest.raises(CheckpointError, match="its digest is another"):
         load_module(tmp_path / "a")
+
+
+def test_a_file_of_ours_from_elsewhere_is_believed_by_its_content_alone(
+    tiny_engine, tiny_weights, tmp_path, monkeypatch
+):
+    forged = tmp_path / "weights" / "forged.safetensors"
+    forged.parent.mkdir()
+    with safe_open(tiny_weights, framework="pt") as file:
+        notes = file.metadata() | {"encoder_id": "e" * 64, "name": "vit_t"}
+        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    save_file(tensors, forged, notes)
+    with pytest.raises(CheckpointError, match="its digest is another"):
+        load_module(forged)
+    arrays = {key: value.numpy() for key, value in tensors.items()}
+    save_file(tensors, forged, notes | {"content_sha256": content_digest(notes, arrays)})
+    found = read_checkpoint(forged)
+    assert (found.entry, found.identity) == (None, None)
+    engine = samphire.load(forged, device="cpu")
+    assert engine.info.encoder_id == tiny_engine.info.encoder_id
+    monkeypatch.setenv("SAMPHIRE_CACHE", str(tmp_path))  # where only Samphire writes
+    assert read_checkpoint(forged).identity == ("e" * 64, notes["base_id"])
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("pixel_mean", torch.zeros(4), "another pixel_mean"),
+        ("mask_decoder.iou_token.weight", torch.zeros(1, 256).to_sparse(), "sparse"),
+        ("mask_decoder.iou_token.weight", torch.zeros(1, 256, dtype=torch.int8), "as torch.int8"),
+        ("mask_decoder.iou_token.weight", torch.zeros(1, 256, dtype=torch.cfloat), "complex"),
+        ("image_encoder.pos_embed", torch.zeros(1, 0, 0, 32), "a square table of 1 to 256"),
+        ("image_encoder.pos_embed", torch.zeros(1).expand(1, 9**5, 9**5, 32), "a square table"),
+        ("image_encoder.pos_embed", torch.zeros(1, 8, 9, 32), "a square table"),
+    ],
+)
+def test_tensors_that_no_model_can_hold_are_refused(small, tmp_path, name, value, message):
+    torch.save(small | {name: value}, tmp_path / "a.pth")
+    with pytest.raises(CheckpointError, match=message):
+        load_module(tmp_path / "a.pth", "vit_b")
 
 
 def test_a_name_is_the_catalogues_then_a_files_then_an_imports(tmp_path, monkeypatch):
@@ -212,6 +255,12 @@ def test_a_name_is_the_catalogues_then_a_files_then_an_imports(tmp_path, monkeyp
         samphire.load("polyps", offline=True)
     with pytest.raises(WeightsError, match="could not be had"):
         samphire.load("vit_b", offline=True)
+    imported = tmp_path / "cache/weights/imported/polyps.safetensors"
+    imported.parent.mkdir(parents=True)
+    imported.touch()
+    (tmp_path / "polyps").mkdir()
+    assert weights_file("polyps", offline=True, progress=False) == imported
+    assert weights_file("./polyps", offline=True, progress=False) == Path("polyps")
 
 
 @pytest.mark.slow

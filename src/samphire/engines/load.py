@@ -73,14 +73,14 @@ def load(
 def weights_file(model: str | Path, *, offline: bool, progress: bool) -> Path:
     """The file of a name or path.
 
-    A name of the catalogue wins over a file of that name, and a file over an imported name.
+    A name, of the catalogue or imported, wins over a file of that name: ``./name`` is the file.
 
     Raises:
         WeightsError: there is none.
     """
     name = str(model)
-    if name not in catalog.CATALOG and Path(model).exists():
-        return Path(model)
     if name in store.imported_names():
         return store.imported_path(name)
+    if name not in catalog.CATALOG and Path(model).exists():
+        return Path(model)
     return store.fetch(catalog.entry(name), offline=offline, progress=progress)

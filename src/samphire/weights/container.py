@@ -133,6 +133,11 @@ def _check_zip(file: Path) -> None:
         kind = "a wheel" if any(".dist-info/" in name for name in names) else "a zip archive"
         kind = "a NumPy archive" if names and all(n.endswith(".npy") for n in names) else kind
         raise CheckpointError(f"{file} is {kind}: expected a PyTorch checkpoint")
+    if any("/code/" in name for name in names):
+        raise CheckpointError(
+            f"{file} is a TorchScript program: expected weights alone; where it was made, save "
+            "torch.save(model.state_dict(), 'weights.pth')"
+        )
     if any(member.compress_type != zipfile.ZIP_STORED for member in members):
         raise CheckpointError(f"{file} is compressed inside, which torch never does: not read")
 
@@ -157,8 +162,8 @@ def _why_not_unpickled(file: Path, said: str) -> str:
     if found is None:
         return f"{file} is a damaged PyTorch checkpoint: {' '.join(said.split())[:300]}"
     return (
-        f"{file} holds a Python object, {found[1]}, besides tensors; to build it would run code of "
-        "the file, so it is not read. Where it was trained, save the state dict alone: "
+        f"{file} holds a Python object, {found[1]}, besides tensors; to build such objects can run "
+        "code of the file, so it is not read. Where it was trained, save the state dict alone: "
         "torch.save(model.state_dict(), 'weights.pth')"
     )
 

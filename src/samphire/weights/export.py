@@ -47,37 +47,40 @@ def write_original(checkpoint: Checkpoint, path: Path) -> None:
             torch.save(_plain(checkpoint.tensors), temporary)
 
 
-def write_hugging_face(checkpoint: Checkpoint, folder: Path) -> None:
+def write_hugging_face(checkpoint: Checkpoint, folder: Path, *, force: bool = False) -> None:
     """A folder that ``SamModel.from_pretrained`` and ``SamProcessor.from_pretrained`` read.
 
     Args:
         checkpoint: of ``vit_b``, ``vit_l`` or ``vit_h``; MedSAM's is written as the ViT it is.
         folder: made here; one that is there must be empty.
+        force: or replace these files in it.
 
     Raises:
         CheckpointError: `transformers` has no such encoder (TinyViT).
         OutputExistsError: the folder holds something.
         OSError: it cannot be written.
     """
-    tensors = names.to_hugging_face(_plain(checkpoint.tensors))
+    tensors = _plain(names.to_hugging_face(checkpoint.tensors))
     module = build(checkpoint.variant, checkpoint.tensors, checkpoint.file)
-    if folder.exists() and any(folder.iterdir()):
-        raise OutputExistsError(f"{folder} holds something: choose a folder that is not there")
+    if folder.exists() and any(folder.iterdir()) and not force:
+        raise OutputExistsError(
+            f"{folder} holds something: choose a folder that is not there, or --force"
+        )
     files = {"config.json": _config(module.image_encoder)}
     if checkpoint.preprocessing.startswith("sam-"):
         files["preprocessor_config.json"] = _processor(checkpoint.preprocessing)
     for name, content in files.items():
         atomic.write_bytes(folder / name, json.dumps(content, indent=2).encode() + b"\n")
-    # safetensors refuses tensors that share memory, and the position matrix stands there twice
-    copies = {name: value.clone() for name, value in tensors.items()}
     path = folder / "model.safetensors"
     with atomic.replacing(path) as temporary, _disk_errors(path):
-        safetensors.torch.save_file(copies, temporary, {"format": "pt"})
+        safetensors.torch.save_file(tensors, temporary, {"format": "pt"})
 
 
 def _plain(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Contiguous tensors, each with memory of its own size."""
-    return {name: value.contiguous() for name, value in tensors.items()}
+    """Copies, each with memory of its own and no more: files hold the memory, not the view."""
+    return {
+        name: value.clone(memory_format=torch.contiguous_format) for name, value in tensors.items()
+    }
 
 
 def _config(encoder: nn.Module) -> dict[str, Any]:

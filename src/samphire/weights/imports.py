@@ -56,9 +56,10 @@ def import_weights(
     checkpoint = read_checkpoint(file, variant)
     build(checkpoint.variant, checkpoint.tensors, checkpoint.file)  # every key fits, or it says so
     tensors = float32_arrays(checkpoint.tensors)
+    ids = (encoder_id(tensors), base_id(tensors))
     digest = file_digest(checkpoint.file, "sha256").hex()
     origin = {"source": checkpoint.file.name, "source_sha256": digest}
-    entry = checkpoint.entry
+    entry = checkpoint.entry or next((e for e in CATALOG.values() if e.identity == ids), None)
     if entry is not None and name is None and entry.variant == checkpoint.variant:
         path = weights_path(entry)
         write_weights(path, tensors, entry, origin)
@@ -80,8 +81,8 @@ def import_weights(
             parameters=sum(array.size for array in tensors.values()),
             licence="not known (imported)",
             sources=(),
-            encoder_id=encoder_id(tensors),
-            base_id=base_id(tensors),
+            encoder_id=ids[0],
+            base_id=ids[1],
             file_hashes=(digest,),
         ),
         origin,

@@ -18,6 +18,7 @@ import numpy.typing as npt
 import torch
 
 from samphire.errors import CheckpointError
+from samphire.images.preprocessing import preprocessing
 from samphire.model.sam import Sam, at_input_side
 from samphire.model.variants import SAM_VARIANTS, VIT_VARIANTS
 from samphire.weights import names
@@ -26,7 +27,8 @@ from samphire.weights.checksums import file_digest
 from samphire.weights.container import Contents, read_file
 from samphire.weights.minisam import dead_head
 from samphire.weights.recognise import PATCH, TABLE, architecture
-from samphire.weights.weights_file import FORMAT, VERSION
+from samphire.weights.store import cache_dir
+from samphire.weights.weights_file import DIGEST, FORMAT, VERSION, content_digest
 
 logger = logging.getLogger(__name__)
 
@@ -110,7 +112,9 @@ def read_checkpoint(path: Path, variant: str | None = None) -> Checkpoint:
     contents = read_file(path)
     if contents.metadata.get("format") != FORMAT:
         return _foreign(contents, path.name, variant)
-    checkpoint = _own(contents)
+    ours = (cache_dir() / "weights").resolve()  # where nothing but Samphire writes
+    trusted = ours in contents.file.resolve().parents
+    checkpoint = _own(contents, trusted=trusted)
     if variant in {None, checkpoint.variant}:
         return checkpoint
     return _decided(checkpoint, str(variant), "as you said")
@@ -168,26 +172,38 @@ def build(variant: str, tensors: Mapping[str, torch.Tensor], path: Path) -> Sam:
     return module
 
 
-def _own(contents: Contents) -> Checkpoint:
-    """A file that Samphire wrote: it says what it is."""
+def _own(contents: Contents, *, trusted: bool) -> Checkpoint:
+    """A file that Samphire wrote: it says what it is.
+
+    In the cache it is believed, as it was checked when it was written. Elsewhere anybody may have
+    written it: its ids are computed anew, and its digest has to be right.
+    """
     notes = contents.metadata
     if notes.get("version") != VERSION:
         raise CheckpointError(
             f"{contents.file} is version {notes.get('version')!r} of {FORMAT}: this Samphire reads "
             f"{VERSION}; upgrade it"
         )
+    tensors = dict(contents.tensors)
+    _check_tensors(tensors, contents.file)
+    if not trusted and content_digest(notes, float32_arrays(tensors)) != notes.get(DIGEST):
+        raise CheckpointError(
+            f"{contents.file} says {FORMAT} and its digest is another: it is damaged, or somebody "
+            "else wrote it; get it again"
+        )
     try:
+        record = preprocessing(notes["preprocessing"])
         return Checkpoint(
             file=contents.file,
-            tensors=dict(contents.tensors),
+            tensors=tensors,
             variant=notes["variant"],
-            preprocessing=notes["preprocessing"],
+            preprocessing=record.id,
             layout="samphire",
-            entry=CATALOG.get(notes.get("name", "")),
-            identity=(notes["encoder_id"], notes["base_id"]),
+            entry=CATALOG.get(notes.get("name", "")) if trusted else None,
+            identity=(notes["encoder_id"], notes["base_id"]) if trusted else None,
         )
-    except KeyError as error:
-        raise CheckpointError(f"{contents.file} says {FORMAT} but has no {error}") from error
+    except (KeyError, ValueError) as error:
+        raise CheckpointError(f"{contents.file} says {FORMAT} and is not it: {error}") from error
 
 
 def _foreign(contents: Contents, name: str, variant: str | None) -> Checkpoint:
@@ -247,6 +263,22 @@ def _decided(checkpoint: Checkpoint, variant: str, reason: str) -> Checkpoint:
     )
 
 
+def _check_tensors(tensors: Mapping[str, Any], file: Path) -> None:
+    """Refuse what is not a plain tensor of numbers that a model can hold."""
+    strange = [name for name, value in tensors.items() if not isinstance(value, torch.Tensor)]
+    if strange or not tensors:
+        found = f"{strange[:5]} besides tensors" if strange else "nothing"
+        raise CheckpointError(f"{file} holds {found}: expected a state dict, names -> tensors")
+    for name, value in tensors.items():
+        counter = value.ndim == 0 and value.dtype == torch.int64  # of a batch norm's batches
+        dense = value.layout is torch.strided and not value.is_meta
+        if not dense or not (value.is_floating_point() or counter):
+            raise CheckpointError(
+                f"{file} holds {name} as {value.dtype}, {value.layout}: expected dense floats "
+                "(quantised or sparse weights cannot be used)"
+            )
+
+
 def _preprocessing(variant: str, table_side: int | None) -> str:
     """Id of the record of this variant, at the side that its tables are for."""
     family, _, side = CATALOG[variant].preprocessing.rpartition("-")
@@ -261,12 +293,10 @@ def _published(contents: Contents) -> tuple[dict[str, torch.Tensor], str, tuple[
     except CheckpointError as error:
         raise CheckpointError(f"{file}: {error}") from error
     tensors = dict(unwrapped.tensors)
-    strange = [name for name, value in tensors.items() if not isinstance(value, torch.Tensor)]
-    if strange or not tensors:
-        found = f"{strange[:5]} besides tensors" if strange else "nothing"
-        raise CheckpointError(f"{file} holds {found}: expected a state dict, names -> tensors")
+    _check_tensors(tensors, file)
     for name, expected in _PIXELS.items():
-        if not np.allclose(tensors.pop(name, torch.tensor(expected)).flatten().float(), expected):
+        found = tensors.pop(name, torch.tensor(expected))
+        if found.numel() != len(expected) or not np.allclose(found.flatten().float(), expected):
             raise CheckpointError(
                 f"{file} has another {name} than SAM's {expected}: its pictures are prepared in a "
                 "way that is not known here"

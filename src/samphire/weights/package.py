@@ -58,7 +58,11 @@ def fetch_archive(
     folder.mkdir(parents=True, exist_ok=True)
     finished = folder / source.file_name
     if finished.is_file():
-        check_archive(finished, source)
+        try:
+            check_archive(finished, source)
+        except FetchError:
+            finished.unlink()
+            raise
         return finished
     with tempfile.TemporaryDirectory(prefix=".package-", dir=folder) as temporary:
         with _waiting(source, progress=progress):

@@ -13,6 +13,7 @@ from samphire.errors import CheckpointError
 Shape = tuple[int, ...]
 
 PATCH = 16  # pixels on a side, of every ViT of the family
+_LARGEST_TABLE = 256  # cells on a side: inputs of 4096 pixels
 TABLE, _STEM = "image_encoder.pos_embed", "image_encoder.patch_embed.seq.0.c.weight"
 _VITS = {(768, 12): "vit_b", (1024, 24): "vit_l", (1280, 32): "vit_h"}  # channels, blocks
 _BLOCK = re.compile(r"image_encoder\.blocks\.(\d+)\.")
@@ -91,11 +92,11 @@ def _vit(shapes: Mapping[str, Shape]) -> Architecture:
     width = table[-1] if table else 0
     square = len(table) == 4 and table[0] == 1 and table[1] == table[2]
     variant = _VITS.get((width, depth))
-    if variant is None or not square:
+    if variant is None or not square or not 1 <= table[1] <= _LARGEST_TABLE:
         known = ", ".join(f"{name} {w} and {d}" for (w, d), name in _VITS.items())
         raise CheckpointError(
             f"has a ViT of {width} channels and {depth} blocks with a position table of shape "
-            f"{table}: expected one of {known}, and a square table"
+            f"{table}: expected one of {known}, and a square table of 1 to {_LARGEST_TABLE} rows"
         )
     return Architecture(variant, PATCH * table[1])
 

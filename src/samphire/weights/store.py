@@ -71,7 +71,8 @@ def imported_path(name: str) -> Path:
 
 def imported_names() -> list[str]:
     """The names under which the user has imported weights, sorted."""
-    return sorted(path.stem for path in imported_path("x").parent.glob("*.safetensors"))
+    files = imported_path("x").parent.glob("*.safetensors")
+    return sorted(path.stem for path in files if not path.name.startswith("."))
 
 
 def fetch(entry: Entry, *, offline: bool = False, progress: bool = False) -> Path:
@@ -103,11 +104,20 @@ def fetch(entry: Entry, *, offline: bool = False, progress: bool = False) -> Pat
 
 def verify(entry: Entry) -> Verification:
     """Read the whole cached file again and say whether it is what was written."""
-    from samphire.weights.weights_file import check_weights  # noqa: PLC0415 - only for verifying
-
     path = weights_path(entry)
     if not path.is_file():
         return Verification(path, "missing", f"{entry.name} has not been fetched")
+    return _verified(path, entry)
+
+
+def verify_imported(name: str) -> Verification:
+    """The same for weights that the user imported under a name."""
+    return _verified(imported_path(name), None)
+
+
+def _verified(path: Path, entry: Entry | None) -> Verification:
+    from samphire.weights.weights_file import check_weights  # noqa: PLC0415 - only for verifying
+
     try:
         check_weights(path, entry)
     except (CheckpointError, OSError) as error:

@@ -24,7 +24,7 @@ from samphire.weights.identity import base_id, encoder_id
 from samphire.weights.sources import NpmPackage, Source, Wheel
 
 FORMAT, VERSION = "samphire-weights", "1"
-_DIGEST = "content_sha256"
+DIGEST = "content_sha256"
 
 
 def write_weights(
@@ -53,14 +53,18 @@ def write_weights(
         "licence": entry.licence,
         **origin,
     }
-    notes[_DIGEST] = _content_digest(notes, tensors)
+    notes[DIGEST] = content_digest(notes, tensors)
     # safetensors writes a transposed array in the order of its memory, with the shape of the view.
     plain = {name: np.asarray(array, order="C") for name, array in tensors.items()}
     atomic.write_bytes(path, safetensors.numpy.save(plain, notes))
 
 
-def check_weights(path: Path, entry: Entry) -> None:
-    """Read the whole file and compare it with the catalogue and with its own digest.
+def check_weights(path: Path, entry: Entry | None = None) -> None:
+    """Read the whole file and compare it with its own digest, and with the catalogue.
+
+    Args:
+        path: the file.
+        entry: what it should be; None for a file that a user imported.
 
     Raises:
         CheckpointError: the file is damaged, or is of another model.
@@ -72,14 +76,14 @@ def check_weights(path: Path, entry: Entry) -> None:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except SafetensorError as error:
         raise CheckpointError(f"{path} is damaged or no safetensors file: {error}") from error
-    for key, expected in _identifying_notes(entry).items():
+    for key, expected in ({} if entry is None else _identifying_notes(entry)).items():
         if notes.get(key) != expected:
             raise CheckpointError(f"{path} says {key} = {notes.get(key)!r}: expected {expected!r}")
-    found = _content_digest(notes, tensors)
-    if found != notes.get(_DIGEST):
+    found = content_digest(notes, tensors)
+    if found != notes.get(DIGEST):
         raise CheckpointError(
             f"{path} is damaged: its content has the SHA-256 {found[:12]}..., and it says "
-            f"{str(notes.get(_DIGEST))[:12]}..."
+            f"{str(notes.get(DIGEST))[:12]}..."
         )
 
 
@@ -111,7 +115,7 @@ def _identifying_notes(entry: Entry) -> dict[str, str]:
     }
 
 
-def _content_digest(notes: Mapping[str, str], tensors: Mapping[str, npt.NDArray[Any]]) -> str:
+def content_digest(notes: Mapping[str, str], tensors: Mapping[str, npt.NDArray[Any]]) -> str:
     """SHA-256 over all notes but the digest itself, and the tensors."""
-    said = json.dumps({key: notes[key] for key in sorted(notes) if key != _DIGEST})
+    said = json.dumps({key: notes[key] for key in sorted(notes) if key != DIGEST})
     return hashlib.sha256(f"{said}\n{base_id(tensors)}".encode()).hexdigest()
