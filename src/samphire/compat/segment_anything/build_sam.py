@@ -12,7 +12,7 @@ from samphire.compat.segment_anything.modeling.sam import Sam, from_samphire
 from samphire.errors import CheckpointError
 from samphire.model import variants
 from samphire.model.sam import Sam as PlainSam
-from samphire.weights.load import published_tensors
+from samphire.weights.published import published_tensors
 
 Checkpoint = str | PathLike[str]
 
