@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from samphire import atomic
-from samphire.batch.local import Product, Task, find_tasks, run
+from samphire.batch.local import Product, Task, find_tasks, named_apart, run
 from samphire.errors import ImageError
 
 SUFFIXES = frozenset({".jpg", ".png"})
@@ -134,10 +134,10 @@ def pieces(folder: Path, counts: dict[str, int], killed_at: str = ""):
     return produce
 
 
-def run_pieces(runner, counts, killed_at="", settings="s"):
+def run_pieces(runner, counts, killed_at="", settings="s", force=False):
     tasks = [Task(name, runner.inputs / name, detail=str(count)) for name, count in counts.items()]
     produce = pieces(runner.output, counts, killed_at)
-    outcomes = list(run(tasks, produce, folder=runner.output, settings=settings))
+    outcomes = list(run(tasks, produce, folder=runner.output, settings=settings, force=force))
     return [outcome.status for outcome in outcomes]
 
 
@@ -245,3 +245,19 @@ def test_equal_names_from_two_folders_are_told_apart(tmp_path):
         (tmp_path / name).write_text(name)
     tasks = find_tasks([tmp_path / "x", tmp_path / "y"], SUFFIXES, tmp_path / "out")
     assert [task.name for task in tasks] == ["x/a.jpg", "y/a.jpg", "b.jpg"]
+
+
+def test_a_name_made_by_telling_apart_is_told_apart_too(tmp_path):
+    names = ["d1/a/x.jpg", "a/x.jpg", "b/x.jpg", "d1/y.jpg"]
+    for name in names:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(name)
+    given = [tmp_path / "d1", tmp_path / "a" / "x.jpg", tmp_path / "b" / "x.jpg"]
+    tasks = find_tasks(given, SUFFIXES, None)
+    assert [task.name for task in tasks] == ["d1/a/x.jpg", "y.jpg", "a/x.jpg", "b/x.jpg"]
+    assert [task.source.read_text() for task in tasks] == [names[0], names[3], *names[1:3]]
+
+
+def test_telling_apart_ends_where_two_tasks_are_one_file(tmp_path):
+    twins = [Task("x.jpg", tmp_path / "x.jpg"), Task("x.jpg", tmp_path / "x.jpg")]
+    assert [task.name for task in named_apart(twins)] == ["x.jpg", "x.jpg"]

@@ -269,3 +269,15 @@ def test_a_users_mistake_gives_one_line_and_no_traceback(tiny_weights, photo, tm
     usage = run_samphire("segment", photo, "--pont", "3,3", cwd=tmp_path)
     assert usage.returncode == 2
     assert "--point" in usage.stderr
+
+
+def test_images_never_share_an_output(invoke, tmp_path):
+    for index, name in enumerate(("a.png", "a.bmp", "a.png.bmp", "b.png.bmp")):
+        save_picture(tmp_path / "in" / name, index)
+    result = invoke(tmp_path / "in", "--point", "30,20", "--output", "out", "--force")
+    assert sorted(result.stdout.split()) == [
+        "out/a.bmp.mask.png",
+        "out/a.png.bmp.mask.png",
+        "out/a.png.mask.png",
+        "out/b.png.mask.png",
+    ]

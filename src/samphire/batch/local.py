@@ -186,15 +186,20 @@ def _names(paths: Iterable[Path], folder: Path) -> tuple[str, ...]:
 
 
 def named_apart(tasks: list[Task]) -> list[Task]:
-    """The same tasks; those whose names are equal are named from their common folder down."""
-    names = Counter(task.name for task in tasks)
-    twins = [task for task in tasks if names[task.name] > 1]
-    if not twins:
-        return tasks
-    root = os.path.commonpath([task.source.resolve().parent for task in twins])
-    return [
-        replace(task, name=task.source.resolve().relative_to(root).as_posix())
-        if names[task.name] > 1
-        else task
-        for task in tasks
-    ]
+    """The same tasks; those whose names are equal are named from their common folder down.
+
+    Such a name may be that of one more task, which is then named in the same way. Names are unique
+    where the files are.
+    """
+    names = [task.name for task in tasks]
+    apart: set[int] = set()
+    while True:
+        counts = Counter(names)
+        twins = {index for index, name in enumerate(names) if counts[name] > 1}
+        if twins <= apart:
+            return [replace(task, name=name) for task, name in zip(tasks, names, strict=True)]
+        apart |= twins
+        paths = {index: Path(os.path.realpath(tasks[index].source)) for index in apart}
+        root = os.path.commonpath([path.parent for path in paths.values()])
+        for index, path in paths.items():
+            names[index] = path.relative_to(root).as_posix()

@@ -65,12 +65,15 @@ def single_target(output: str | None, task: "Task") -> Target:
 def folder_targets(tasks: Iterable["Task"], folder: Path) -> dict[str, Target]:
     """Where the masks of each task go, by its name; folders inside folders are kept.
 
-    Images whose names differ only in the suffix keep it, so that none hides the other.
+    Images whose names differ only in the suffix keep it, so that none hides the other; so does one
+    that would be called as another is without it, as ``a.jpg.png`` beside ``a.jpg``.
     """
-    stems = {task.name: folder / _stem(task.name) for task in tasks}
+    stems = {task.name: _stem(task.name) for task in tasks}
     counts = Counter(stems.values())
+    names = {Path(name) for name in stems}
     return {
-        name: Target(stem if counts[stem] == 1 else folder / name) for name, stem in stems.items()
+        name: Target(folder / (stem if counts[stem] == 1 and stem not in names else name))
+        for name, stem in stems.items()
     }
 
 
