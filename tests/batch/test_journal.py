@@ -74,3 +74,22 @@ def test_a_damaged_or_newer_journal_is_refused_and_kept(tmp_path, text, message)
 
 def test_settings_differ_where_a_value_differs():
     assert settings_id({"points": [[1, 2]]}) != settings_id({"points": [[1, 3]]})
+
+
+@pytest.mark.parametrize("output", ["../precious", "/precious", "deep/../../precious"])
+def test_a_journal_that_speaks_of_files_outside_its_folder_is_refused(tmp_path, output):
+    with open_journal(tmp_path) as journal:
+        journal.append(Entry("a.jpg", "c", "s", "done", (output,)))
+    with pytest.raises(FileFormatError, match="lies outside the folder"), open_journal(tmp_path):
+        pass
+
+
+def test_the_last_input_that_made_an_output_is_its_maker(tmp_path):
+    with open_journal(tmp_path) as journal:
+        assert journal.maker("x.png") is None
+        for name in ("b.jpg", "a.jpg", "b.jpg"):
+            journal.append(Entry(name, "c", "s", "done", ("x.png",)))
+        journal.append(Entry("a.jpg", "c", "s", "failed"))
+        assert journal.maker("x.png") == "b.jpg"
+    with open_journal(tmp_path) as journal:
+        assert journal.maker("x.png") == "b.jpg"

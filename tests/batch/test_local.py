@@ -166,7 +166,7 @@ def test_a_changed_detail_does_not_replace_files_of_others_or_of_other_settings(
     (runner.output / "a.jpg_1.out").write_text("precious")
     assert run_pieces(runner, {"a.jpg": 2}) == ["failed"]
     assert (runner.output / "a.jpg_1.out").read_text() == "precious"
-    assert run_pieces(runner, {"a.jpg": 1}) == ["done"]
+    assert run_pieces(runner, {"a.jpg": 1}) == ["skipped"]
     assert run_pieces(runner, {"a.jpg": 1}, settings="other") == ["failed"]
 
 
@@ -261,3 +261,60 @@ def test_a_name_made_by_telling_apart_is_told_apart_too(tmp_path):
 def test_telling_apart_ends_where_two_tasks_are_one_file(tmp_path):
     twins = [Task("x.jpg", tmp_path / "x.jpg"), Task("x.jpg", tmp_path / "x.jpg")]
     assert [task.name for task in named_apart(twins)] == ["x.jpg", "x.jpg"]
+
+
+@pytest.mark.parametrize("wrong", ["other settings", "an input that cannot be used"])
+def test_a_wrong_command_spoils_nothing(runner, wrong):
+    produce = shout(runner.output, [])
+
+    def refuse(task: Task) -> Product:
+        raise ImageError("the point lies outside")
+
+    runner("right")
+    tasks = find_tasks([runner.inputs], SUFFIXES, runner.output)
+    outcomes = run(
+        tasks,
+        produce if wrong == "other settings" else refuse,
+        folder=runner.output,
+        settings="wrong",
+    )
+    assert {outcome.status for outcome in outcomes} == {"failed"}
+    statuses, made, _ = runner("right")
+    assert set(statuses.values()) == {"skipped"}
+    assert made == []
+
+
+def test_a_forced_run_removes_what_an_input_no_longer_becomes(runner):
+    run_pieces(runner, {"a.jpg": 3, "b.jpg": 2})
+    (runner.output / "a.jpg_7.out").write_text("of somebody else")
+    counts = {"a.jpg": 1, "b.jpg": 2}
+    assert run_pieces(runner, counts, settings="other", force=True) == ["done", "done"]
+    expected = ["a.jpg_0.out", "a.jpg_7.out", "b.jpg_0.out", "b.jpg_1.out"]
+    assert made_files(runner.output) == expected
+
+
+def test_a_file_that_another_input_made_since_is_neither_removed_nor_taken_for_ones_own(runner):
+    def into(name: str, input_name: str, settings: str, force: bool = False) -> str:
+        path = runner.output / name
+
+        def produce(task: Task) -> Product:
+            return Product((path,), lambda: atomic.write_bytes(path, task.name.encode()))
+
+        task = Task(input_name, runner.inputs / input_name)
+        (outcome,) = run([task], produce, folder=runner.output, settings=settings, force=force)
+        return outcome.status
+
+    assert into("x.out", "a.jpg", "s") == "done"
+    assert into("x.out", "b.jpg", "s") == "failed"
+    assert into("x.out", "b.jpg", "s", force=True) == "done"
+    assert into("x.out", "a.jpg", "s") == "failed"  # not skipped: it holds what b.jpg became
+    assert into("y.out", "a.jpg", "t", force=True) == "done"
+    assert (runner.output / "x.out").read_text() == "b.jpg"
+
+
+def test_an_output_whose_name_is_too_long_fails_that_input_alone(runner):
+    name = f"{'b' * 250}.jpg"
+    (runner.inputs / name).write_text("long")
+    statuses, _, outcomes = runner()
+    assert statuses == {"a.jpg": "done", "b.jpg": "done", name: "failed", "c.jpg": "done"}
+    assert "File name too long" in outcomes[2].error

@@ -281,3 +281,20 @@ def test_images_never_share_an_output(invoke, tmp_path):
         "out/a.png.mask.png",
         "out/b.png.mask.png",
     ]
+
+
+def test_fewer_masks_with_force_leave_none_of_the_old(invoke, tmp_path):
+    save_picture(tmp_path / "in" / "a.png")
+    line = [tmp_path / "in", "--point", "30,20", "--output", "out"]
+    assert len(invoke(*line, "--multimask").stdout.split()) == 3
+    assert invoke(*line, "--force").stdout == "out/a.mask.png\n"
+    assert sorted(path.name for path in (tmp_path / "work" / "out").glob("*.png")) == ["a.mask.png"]
+
+
+def test_a_wrong_command_does_not_spoil_a_finished_folder(invoke, tmp_path):
+    save_picture(tmp_path / "in" / "a.png")
+    line = [tmp_path / "in", "--output", "out"]
+    invoke(*line, "--point", "5,5")
+    for wrong in ("9,9", "900,900"):
+        assert invoke(*line, "--point", wrong).return_value == 1
+    assert "0 segmented, 1 done before, 0 failed" in invoke(*line, "--point", "5,5").stderr

@@ -5,7 +5,7 @@ appended, and each is on the disk before the next step begins. The last line of 
 
 - ``writing``: its outputs, listed, are being put in place; after a kill they may be replaced;
 - ``done``: they are there;
-- ``failed``: with the reason; the next run tries again.
+- ``failed``: with the reason, and nothing of it is there; the next run tries again.
 
 Not for deciding what to do (``local.py``).
 """
@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from io import BufferedRandom
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, Literal
 
 from filelock import FileLock, Timeout
@@ -55,18 +55,29 @@ class Entry:
 class Journal:
     """An open journal; made by :func:`open_journal`."""
 
-    def __init__(self, file: BufferedRandom, entries: dict[str, Entry]) -> None:
+    def __init__(self, file: BufferedRandom, entries: list[Entry]) -> None:
         self._file = file
-        self._entries = entries
+        self._entries: dict[str, Entry] = {}
+        self._makers: dict[str, str] = {}
+        for entry in entries:
+            self._take(entry)
 
     def last(self, name: str) -> Entry | None:
         """What was last written about this input."""
         return self._entries.get(name)
 
+    def maker(self, output: str) -> str | None:
+        """The input that last made this output."""
+        return self._makers.get(output)
+
     def append(self, entry: Entry) -> None:
         """Write a line and wait until it is on the disk."""
-        self._entries[entry.input] = entry
+        self._take(entry)
         _append(self._file, vars(entry))
+
+    def _take(self, entry: Entry) -> None:
+        self._entries[entry.input] = entry
+        self._makers.update(dict.fromkeys(entry.outputs, entry.input))
 
 
 @contextmanager
@@ -115,8 +126,8 @@ def _append(file: BufferedRandom, line: dict[str, Any]) -> None:
     os.fsync(file.fileno())
 
 
-def _read(file: BufferedRandom, path: Path) -> dict[str, Entry]:
-    """The last entry of each input; leaves the file at its end, after a whole line."""
+def _read(file: BufferedRandom, path: Path) -> list[Entry]:
+    """The entries in order; leaves the file at its end, after a whole line."""
     data = file.read()
     whole = data[: data.rfind(b"\n") + 1]
     file.seek(len(whole))
@@ -125,7 +136,7 @@ def _read(file: BufferedRandom, path: Path) -> dict[str, Entry]:
     if not lines:
         header = {"format": FORMAT, "version": VERSION, "samphire": version("samphire")}
         _append(file, header)
-        return {}
+        return []
     try:
         found = json.loads(lines[0])
         if found["format"] != FORMAT or found["version"] > VERSION:
@@ -133,16 +144,19 @@ def _read(file: BufferedRandom, path: Path) -> dict[str, Entry]:
                 f"{path} is {found['format']} version {found['version']}: this Samphire reads "
                 f"{FORMAT} up to {VERSION}; upgrade it, or choose another --output"
             )
-        entries = [_entry(line) for line in lines[1:]]
+        return [_entry(line) for line in lines[1:]]
     except (ValueError, KeyError, TypeError) as error:
         if isinstance(error, FileFormatError):
             raise
         raise FileFormatError(
             f"{path} is damaged ({error}): move it away, or choose another --output"
         ) from error
-    return {entry.input: entry for entry in entries}
 
 
 def _entry(line: bytes) -> Entry:
     found = json.loads(line)
-    return Entry(**(found | {"outputs": tuple(found["outputs"])}))
+    outputs = tuple(found["outputs"])
+    for output in map(PurePath, outputs):  # a later run may remove what it finds here
+        if output.is_absolute() or ".." in output.parts:
+            raise ValueError(f"the output {output} lies outside the folder")
+    return Entry(**(found | {"outputs": outputs}))

@@ -4,7 +4,8 @@ Every folder run of every command goes through :func:`run`. What a file becomes 
 function. A run that was killed at any moment is started again with the same command: what is done
 and unchanged is skipped, what was being written is written again. Where only the detail of an input
 changed, such as its prompts in a file, its outputs are replaced; for any other change ``force``
-decides.
+decides. What an input no longer becomes is removed with what is replaced. A failure changes nothing
+that is known of outputs made before.
 """
 
 import os
@@ -157,25 +158,27 @@ def _work(
     force: bool,
 ) -> Outcome:
     """One input, from the journal's word about it to the next."""
-    known = journal.last(task.name)
-    same = known is not None and (known.content, known.settings) == (entry.content, entry.settings)
-    earlier = tuple(folder / name for name in known.outputs) if known and same else ()
-    finished = same and known is not None and (known.outcome, known.detail) == ("done", task.detail)
-    if finished and not force and all(path.exists() for path in earlier):
-        return Outcome(task, "skipped", earlier)
+    known = journal.last(task.name) or replace(entry, outcome="failed")  # as good as nothing
+    same = (known.content, known.settings) == (entry.content, entry.settings)
+    made = [folder / name for name in known.outputs if journal.maker(name) == task.name]
+    whole = len(made) == len(known.outputs) and all(path.exists() for path in made)
+    finished = same and whole and (known.outcome, known.detail) == ("done", task.detail)
+    if finished and not force:
+        return Outcome(task, "skipped", tuple(made))
+    earlier = made if same or force else []
     for path in earlier:
         atomic.remove_leftovers(path)
     try:
         product = produce(task)
         check_free(product, force=force, owned=frozenset(earlier))
-    except SamphireError as error:
-        kept = known.outputs if known and same else ()
-        journal.append(replace(entry, outcome="failed", outputs=kept, error=str(error)))
+    except (SamphireError, OSError) as error:  # of this input, or of the names of its outputs
+        if not known.outputs:
+            journal.append(replace(entry, outcome="failed", error=str(error)))
         return Outcome(task, "failed", error=str(error))
     stale = [path for path in earlier if path not in product.outputs]
     journal.append(replace(entry, outputs=_names([*product.outputs, *stale], folder)))
     product.write()
-    for path in stale:  # of an object that is no longer asked for
+    for path in stale:  # of an object, a reading or a format that is no longer asked for
         path.unlink(missing_ok=True)
     journal.append(replace(entry, outcome="done", outputs=_names(product.outputs, folder)))
     return Outcome(task, "done", product.outputs, product.record)
