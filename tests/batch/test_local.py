@@ -1,5 +1,6 @@
 """Folder runs: what is skipped, done again, refused; no input stops the others."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -310,6 +311,22 @@ def test_a_file_that_another_input_made_since_is_neither_removed_nor_taken_for_o
     assert into("x.out", "a.jpg", "s") == "failed"  # not skipped: it holds what b.jpg became
     assert into("y.out", "a.jpg", "t", force=True) == "done"
     assert (runner.output / "x.out").read_text() == "b.jpg"
+
+
+def test_a_link_that_runs_in_a_circle_is_one_failed_input(runner):
+    (runner.inputs / "b2.jpg").symlink_to("b2.jpg")
+    statuses, _, outcomes = runner()
+    assert statuses == {"a.jpg": "done", "b.jpg": "done", "b2.jpg": "failed", "c.jpg": "done"}
+    assert "b2.jpg cannot be read: Too many levels of symbolic links" in outcomes[2].error
+
+
+def test_a_pipe_and_a_folder_called_like_pictures_are_failed_inputs_and_never_opened(runner):
+    os.mkfifo(runner.inputs / "b1.jpg")
+    (runner.inputs / "b2.jpg").mkdir()
+    statuses, _, outcomes = runner()
+    assert [name for name, status in statuses.items() if status == "failed"] == ["b1.jpg", "b2.jpg"]
+    assert "b1.jpg is a pipe, a socket or a device: expected a regular file" in outcomes[2].error
+    assert "b2.jpg is a folder" in outcomes[3].error
 
 
 def test_an_output_whose_name_is_too_long_fails_that_input_alone(runner):

@@ -1,6 +1,7 @@
 """``samphire embed``: pictures encoded once, for every command and prompt to come."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -225,3 +226,12 @@ def test_with_the_real_model_a_second_run_encodes_nothing(data, tmp_path, vit_t,
     second = samphire.embed(vit_t, photo, cache=EmbeddingCache(tmp_path))
     assert calls == [1]
     assert second.equal(first)
+
+
+@pytest.mark.parametrize("output", [[], ["--output", "out"]])
+def test_a_pipe_among_the_files_is_told_and_never_opened(invoke, tmp_path, output):
+    os.mkfifo(tmp_path / "in" / "b1.png")
+    result = invoke("embed", "in", *output)
+    assert result.return_value == 1
+    assert "3 encoded, 0 from the cache, 0 done before, 1 failed" in result.stderr
+    assert "  b1.png: in/b1.png is a pipe, a socket or a device: expected" in result.stderr

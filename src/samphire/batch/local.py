@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from samphire import atomic
 from samphire.batch.journal import Entry, Journal, content_id, open_journal
-from samphire.errors import OutputExistsError, SamphireError
+from samphire.errors import ImageError, OutputExistsError, SamphireError
 
 
 @dataclass(frozen=True)
@@ -82,18 +82,20 @@ def find_tasks(
     Returns:
         Tasks; hidden files and folders are left out. A file that is reached twice is one task.
     """
-    tasks: dict[Path, Task] = {}
+    tasks: dict[str, Task] = {}  # realpath, unlike Path.resolve, takes a link that runs in a circle
+    output = None if exclude is None else os.path.realpath(exclude)
     for given in inputs:
         if not given.is_dir():
-            tasks.setdefault(given.resolve(), Task(given.name, given))
+            tasks.setdefault(os.path.realpath(given), Task(given.name, given))
             continue
         for file in sorted(given.rglob("*")):
             relative = file.relative_to(given)
             hidden = any(part.startswith(".") for part in relative.parts)
-            inside_output = exclude is not None and exclude.resolve() in file.resolve().parents
+            real = os.path.realpath(file)
+            inside_output = output is not None and Path(real).is_relative_to(output)
             wanted = file.name.lower().endswith(tuple(suffixes))
             if wanted and not hidden and not inside_output:
-                tasks.setdefault(file.resolve(), Task(relative.as_posix(), file))
+                tasks.setdefault(real, Task(relative.as_posix(), file))
     return named_apart(list(tasks.values()))
 
 
@@ -121,13 +123,27 @@ def run(
     with open_journal(folder) as journal:
         for task in tasks:
             try:
+                check_regular(task.source)
                 content = content_id(task.source)
-                entry = Entry(task.name, content, settings, "writing", detail=task.detail)
+            except ImageError as error:
+                yield Outcome(task, "failed", error=str(error))
             except OSError as error:
                 reason = f"{task.source} cannot be read: {error.strerror}"
                 yield Outcome(task, "failed", error=reason)
-                continue
-            yield _work(task, entry, produce, journal, folder, force=force)
+            else:
+                entry = Entry(task.name, content, settings, "writing", detail=task.detail)
+                yield _work(task, entry, produce, journal, folder, force=force)
+
+
+def check_regular(path: Path) -> None:
+    """Refuse, before it is opened, what is there and no regular file: a pipe would never end.
+
+    Raises:
+        ImageError: it is a folder, a pipe, a socket or a device.
+    """
+    if os.path.exists(path) and not os.path.isfile(path):
+        what = "a folder" if path.is_dir() else "a pipe, a socket or a device"
+        raise ImageError(f"{path} is {what}: expected a regular file")
 
 
 def check_free(product: Product, *, force: bool, owned: frozenset[Path] = frozenset()) -> None:

@@ -123,11 +123,12 @@ def _into_cache(
     engine: "Engine", tasks: "list[Task]", reading: Reading, cache: "EmbeddingCache | None"
 ) -> "Iterator[Outcome]":
     """Encode what the cache does not have; a bad file fails alone."""
-    from samphire.batch.local import Outcome
+    from samphire.batch.local import Outcome, check_regular
     from samphire.errors import SamphireError
 
     for task in tasks:
         try:
+            check_regular(task.source)
             _, record = _embedding(engine, task, reading, cache)
         except SamphireError as error:
             yield Outcome(task, "failed", error=str(error))
