@@ -207,3 +207,37 @@ def test_without_image_and_prompts_file_the_usage_is_told(invoke):
     result = invoke("--point", "3,3")
     assert result.exception.exit_code == 2
     assert "no image: give IMAGE, FOLDER, or - for stdin" in result.exception.format_message()
+
+
+@pytest.mark.parametrize("name", ["/", "./", ".", ".."])
+def test_a_folder_in_place_of_an_image_is_wrong_usage(invoke, boxes, name):
+    table = boxes("a.png,2,2,40,30,", f"{name},2,2,40,30,")
+    result = invoke("in", "--prompts", table, "--output", "out")
+    assert result.exception.exit_code == 2
+    assert f"line 3: {name!r} is a folder" in result.exception.format_message()
+
+
+def test_a_name_too_long_for_a_file_fails_alone(invoke, boxes):
+    name = "x" * 300
+    result = invoke(
+        "in", "--prompts", boxes(f"{name},2,2,9,9,", "a.png,2,2,40,30,"), "--output", "o"
+    )
+    assert result.return_value == 1, result.exception
+    assert result.stdout == "o/a.mask.png\n"
+    assert f"  {name}: in/{name} cannot be read: File name too long" in result.stderr
+
+
+def test_two_spellings_of_a_missing_image_are_refused_too(invoke, boxes):
+    table = boxes("a.png,2,2,40,30,", "gone.png,2,2,40,30,", "deep/../gone.png,2,2,9,9,")
+    result = invoke("in", "--prompts", table, "--output", "out")
+    assert "gone.png twice: expected one spelling" in result.exception.format_message()
+
+
+def test_a_link_that_runs_in_a_circle_fails_alone(invoke, boxes, tmp_path):
+    (tmp_path / "in" / "loop.png").symlink_to("loop.png")
+    table = boxes("a.png,2,2,40,30,", "loop.png,2,2,40,30,")
+    result = invoke("in", "--prompts", table, "--output", "out")
+    assert result.return_value == 1, result.exception
+    assert "1 segmented, 0 done before, 1 failed" in result.stderr
+    assert "left out: 1 image: b.png" not in result.stderr
+    assert "left out: 2 images: b.png, deep/c.png" in result.stderr

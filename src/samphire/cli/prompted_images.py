@@ -6,6 +6,7 @@ in the file are.
 """
 
 import hashlib
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -69,32 +70,31 @@ def pair(
         paired = [(task, file.shared) for task in images]
         return _images(paired, list(file.notes))
     places = [Path(given) for given in inputs] or [Path(path).parent]
-    known = {task.source.resolve(): task for task in images}
-    found: dict[Path, tuple[Task, NamedPrompts]] = {}
-    missing: list[tuple[Task, NamedPrompts]] = []
+    known = {os.path.realpath(task.source): task for task in images}
+    found: dict[str, tuple[Task, NamedPrompts]] = {}
+    missing: dict[str, tuple[Task, NamedPrompts]] = {}
     for name, prompts in file.images.items():
         source = _find(name, places, path)
-        if source is None:
-            missing.append((Task(_safe(name), places[0] / name), prompts))
-        elif source.resolve() in found:
-            raise click.UsageError(f"{path} names {source} twice: expected one spelling")
-        else:
-            task = known.get(source.resolve(), Task(_safe(name), source))
-            found[source.resolve()] = (task, prompts)
+        where = source or places[0] / name
+        real = os.path.realpath(where)
+        if real in found or real in missing:
+            raise click.UsageError(f"{path} names {where} twice: expected one spelling")
+        task = known.get(real, Task(_safe(name), where))
+        (missing if source is None else found)[real] = (task, prompts)
     if not found:
         raise click.UsageError(
             f"no image that {path} names is in {', '.join(map(str, places))}, for example "
             f"{next(iter(file.images))}: give the folder that its names start from"
         )
     notes = [*file.notes]
-    without = [task.name for task in images if task.source.resolve() not in found]
+    without = [task.name for real, task in known.items() if real not in found | missing]
     if without:
         notes.append(f"without prompts in {path}, left out: {_some(without)}")
     if not any(place.is_dir() for place in places) and missing:
-        names = [task.name for task, _ in missing]
+        names = [task.name for task, _ in missing.values()]
         notes.append(f"in {path} but not asked for, left out: {_some(names)}")
-        missing = []
-    return _images([*found.values(), *missing], notes)
+        missing = {}
+    return _images([*found.values(), *missing.values()], notes)
 
 
 def _find(name: str, places: list[Path], path: str) -> Path | None:
@@ -104,7 +104,8 @@ def _find(name: str, places: list[Path], path: str) -> Path | None:
         for place in places
         if place.is_dir() or name in {place.name, place.as_posix()}
     ]
-    files = {file.resolve(): file for file in candidates if file.is_file()}
+    # os.path: a name that is too long for a file is one of no file, and no error
+    files = {os.path.realpath(file): file for file in candidates if os.path.isfile(file)}
     if len(files) > 1:
         shown = " and ".join(map(str, files.values()))
         raise click.UsageError(
@@ -117,7 +118,7 @@ def _safe(name: str) -> str:
     """A name for outputs that cannot leave the output folder."""
     pure = PurePosixPath(name)
     inside = not pure.is_absolute() and ".." not in pure.parts and ":" not in name
-    return name if inside else pure.name
+    return pure.as_posix() if inside else pure.name
 
 
 def _images(paired: list[tuple[Task, NamedPrompts]], notes: list[str]) -> PromptedImages:

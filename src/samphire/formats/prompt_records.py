@@ -7,6 +7,7 @@ Not for reading files: ``prompts_file.py`` is the door, ``prompts_csv.py``, ``pr
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -89,7 +90,10 @@ def picture_name(given: object, where: str) -> str:
     """
     if not isinstance(given, str) or not given.strip() or "\0" in given or len(given) > MAX_NAME:
         raise FileFormatError(f"{where}: {given!r:.60} is not the name of a picture")
-    return given.strip().replace("\\", "/").removeprefix("./")
+    name = given.strip().replace("\\", "/").removeprefix("./")
+    if PurePosixPath(name).name in {"", ".."}:
+        raise FileFormatError(f"{where}: {given!r:.60} is a folder: expected the name of a picture")
+    return name
 
 
 def object_name(given: object, where: str) -> str:
