@@ -283,6 +283,27 @@ def test_images_never_share_an_output(invoke, tmp_path):
     ]
 
 
+def test_stdin_is_called_stdin_and_a_file_called_minus_is_a_file(invoke, photo, tmp_path):
+    (tmp_path / "work" / "-").write_bytes(save_picture(tmp_path / "other.png", 1).read_bytes())
+    result = invoke("-", "--point", "30,20", "--format", "json", input=photo.read_bytes())
+    assert result.stdout == "stdin.mask.json\n"
+    result = invoke("./-", "--point", "30,20", "--format", "json", input=b"")
+    assert result.return_value == 0, result.exception
+    assert result.stdout == "-.mask.json\n"
+    invoke(tmp_path / "other.png", "--point", "30,20", "--format", "json")
+    of_file, of_other, of_stdin = (
+        samphire.load_masks(f"{name}.mask.json") for name in ("-", "other", "stdin")
+    )
+    assert of_file.equal(of_other)
+    assert not of_file.equal(of_stdin)
+
+
+def test_minus_is_stdin_even_beside_a_folder_called_minus(invoke, photo, tmp_path):
+    (tmp_path / "work" / "-").mkdir()
+    result = invoke("-", "--point", "30,20", input=photo.read_bytes())
+    assert result.stdout == "stdin.mask.png\n"
+
+
 def test_fewer_masks_with_force_leave_none_of_the_old(invoke, tmp_path):
     save_picture(tmp_path / "in" / "a.png")
     line = [tmp_path / "in", "--point", "30,20", "--output", "out"]
@@ -298,3 +319,19 @@ def test_a_wrong_command_does_not_spoil_a_finished_folder(invoke, tmp_path):
     for wrong in ("9,9", "900,900"):
         assert invoke(*line, "--point", wrong).return_value == 1
     assert "0 segmented, 1 done before, 0 failed" in invoke(*line, "--point", "5,5").stderr
+
+
+def test_a_box_over_the_edge_is_refused_as_in_python(invoke, photo, tiny_engine):
+    result = invoke(photo, "--box", "0,0,80.7,48")
+    assert isinstance(result.exception, samphire.errors.PromptError)
+    with pytest.raises(samphire.errors.PromptError) as caught:
+        samphire.segment(tiny_engine, photo, boxes=[(0, 0, 80.7, 48)])
+    assert str(result.exception) == str(caught.value)
+
+
+def test_the_limit_of_pixels_is_for_a_mask_too(invoke, photo, tmp_path):
+    rough = save_picture(tmp_path / "rough.png", 1)
+    result = invoke(photo, "--mask", rough, "--max-pixels", "1000")
+    assert result.exception.exit_code == 2
+    assert "rough.png" in result.exception.format_message()
+    assert "--max-pixels" in result.exception.format_message()

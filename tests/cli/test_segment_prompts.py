@@ -209,6 +209,15 @@ def test_without_image_and_prompts_file_the_usage_is_told(invoke):
     assert "no image: give IMAGE, FOLDER, or - for stdin" in result.exception.format_message()
 
 
+def test_a_box_of_a_file_over_the_edge_by_a_rounding_is_cut(invoke, boxes, tiny_engine):
+    table = boxes("a.png,0,0,80.7,48,")
+    result = invoke("in", "--prompts", table, "--output", "out", "--format", "json")
+    assert result.return_value == 0, result.exception
+    expected = samphire.segment(tiny_engine, "in/a.png", boxes=[(0, 0, 80, 48)])
+    found = samphire.load_masks("out/a.mask.json")
+    np.testing.assert_array_equal(found.to_array(), expected.to_array())
+
+
 @pytest.mark.parametrize("name", ["/", "./", ".", ".."])
 def test_a_folder_in_place_of_an_image_is_wrong_usage(invoke, boxes, name):
     table = boxes("a.png,2,2,40,30,", f"{name},2,2,40,30,")

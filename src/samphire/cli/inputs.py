@@ -49,7 +49,7 @@ def check_model(model: str) -> None:
 
 def is_one_image(inputs: tuple[str, ...]) -> bool:
     """Whether a single file, or stdin, was given."""
-    return len(inputs) == 1 and not Path(inputs[0]).is_dir()
+    return len(inputs) == 1 and (inputs[0] == STREAM or not Path(inputs[0]).is_dir())
 
 
 def output_folder(inputs: tuple[str, ...], output: str | None, made: str) -> Path:

@@ -59,7 +59,7 @@ def single_target(output: str | None, task: "Task") -> Target:
     """Where the masks of a single image go; by default into the current folder."""
     if output is not None and names_one_file(output):
         return Target(stem=Path(output).with_suffix(""), exact=Path(output))
-    return Target(Path(output or ".") / _stem(task.source.name))
+    return Target(Path(output or ".") / _stem(Path(task.name).name))
 
 
 def folder_targets(tasks: Iterable["Task"], folder: Path) -> dict[str, Target]:

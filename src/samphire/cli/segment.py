@@ -110,7 +110,9 @@ def segment(  # noqa: PLR0913, PLR0917 - one parameter an option
         raise click.UsageError("no image: give IMAGE, FOLDER, or - for stdin")
     if prompts_file is not None and (points or background or boxes or mask):
         raise click.UsageError("--prompts is all prompts: leave out --point, --box and --mask")
-    asked = _prompts(points, background, boxes, mask) if prompts_file is None else None
+    asked = None
+    if prompts_file is None:
+        asked = _prompts(points, background, boxes, mask, max_pixels)
     formats = _formats(format_names, output)
     check_inputs(inputs)
     if output == STREAM and (as_json or overlay):
@@ -138,7 +140,7 @@ def segment(  # noqa: PLR0913, PLR0917 - one parameter an option
     engine = load(model, variant=variant, device=device, offline=offline)
     if folder is not None:
         return segment_many(engine, images, options, folder)
-    return segment_one(engine, images, options, output)
+    return segment_one(engine, images, options, output, stdin=inputs == (STREAM,))
 
 
 def _images(
@@ -169,6 +171,7 @@ def _prompts(
     background: tuple[tuple[float, float], ...],
     boxes: tuple[tuple[float, ...], ...],
     mask: str | None,
+    max_pixels: int,
 ) -> "Prompts":
     """The prompts of the options, checked as far as they can be without an image."""
     from samphire.images.read import read_image
@@ -184,7 +187,7 @@ def _prompts(
             points=clicks or None,
             labels=[1] * len(points) + [0] * len(background) if clicks else None,
             boxes=boxes or None,
-            mask=None if mask is None else read_image(mask)[:, :, 0] > 127,
+            mask=None if mask is None else read_image(mask, max_pixels)[:, :, 0] > 127,
         )
     except SamphireError as error:
         raise click.UsageError(str(error)) from error

@@ -78,11 +78,16 @@ def check_single(images: PromptedImages, options: Options, output: str | None) -
 
 
 def segment_one(
-    engine: Engine, images: PromptedImages, options: Options, output: str | None
+    engine: Engine,
+    images: PromptedImages,
+    options: Options,
+    output: str | None,
+    *,
+    stdin: bool,
 ) -> int:
     """One image: a file, or stdin; into files, or to stdout."""
     (task,) = images.tasks
-    image = sys.stdin.buffer.read() if task.source == Path(STREAM) else task.source
+    image = sys.stdin.buffer.read() if stdin else task.source
     prompts = images.prompts[task.name]
     if output == STREAM:
         _write_to_stdout(_answer(engine, image, prompts, options).masks, options.formats[0])
@@ -127,7 +132,8 @@ class _Answer:
 
 def _answer(engine: Engine, image: Path | bytes, named: NamedPrompts, options: Options) -> _Answer:
     rgb, embedding, origin = _embedded(engine, image, options)
-    named = named.fitted(embedding.frame.original)
+    if options.asked is None:  # files are written by programs, which round
+        named = named.fitted(embedding.frame.original)
     masks = segment_prompts(engine, embedding, named.prompts, multimask=options.multimask)
     masks = replace(
         masks,
