@@ -235,3 +235,15 @@ def test_a_pipe_among_the_files_is_told_and_never_opened(invoke, tmp_path, outpu
     assert result.return_value == 1
     assert "3 encoded, 0 from the cache, 0 done before, 1 failed" in result.stderr
     assert "  b1.png: in/b1.png is a pipe, a socket or a device: expected" in result.stderr
+
+
+def test_another_window_is_not_done_before(invoke, tmp_path, tiny_engine, rng):
+    pixels = rng.integers(0, 4000, (20, 30)).astype(np.uint16)
+    Image.fromarray(pixels).save(tmp_path / "scan.png")
+    line = ["embed", "scan.png", "--output", "out"]
+    invoke(*line, "--window", "0,1000")
+    assert "1 done before, 0 failed" in invoke(*line, "--window", "0,1000").stderr
+    assert "0 done before, 1 failed" in invoke(*line, "--window", "0,3000").stderr
+    assert invoke(*line, "--window", "0,3000", "--force").return_value == 0
+    found = samphire.load_embedding("out/scan.embedding.safetensors")
+    assert found.equal(samphire.embed(tiny_engine, "scan.png", window=(0, 3000)))

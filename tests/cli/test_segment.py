@@ -335,3 +335,16 @@ def test_the_limit_of_pixels_is_for_a_mask_too(invoke, photo, tmp_path):
     assert result.exception.exit_code == 2
     assert "rough.png" in result.exception.format_message()
     assert "--max-pixels" in result.exception.format_message()
+
+
+def test_another_window_is_not_done_before(invoke, tmp_path):
+    (tmp_path / "in").mkdir()
+    pixels = np.random.default_rng(0).integers(0, 4000, (48, 80)).astype(np.uint16)
+    Image.fromarray(pixels).save(tmp_path / "in" / "scan.png")
+    line = [tmp_path / "in", "--point", "30,20", "--output", "out"]
+    invoke(*line, "--window", "0,1000")
+    assert "0 segmented, 1 done before" in invoke(*line, "--window", "0,1000").stderr
+    other = invoke(*line, "--window", "0,3000")
+    assert "0 segmented, 0 done before, 1 failed" in other.stderr  # --force replaces it
+    again = invoke(*line, "--window", "0,3000", "--force")
+    assert "1 segmented, 0 done before, 0 failed" in again.stderr

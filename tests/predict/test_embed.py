@@ -225,3 +225,14 @@ def test_a_page_and_a_window_reach_the_reader(engine, tmp_path, rng):
     assert made.equal(by_hand)
     assert many.equal(by_hand)
     assert samphire.embed(engine, tmp_path / "scan.tif").key != made.key
+
+
+def test_what_was_not_computed_in_float32_is_not_kept(engine, cache, pictures):
+    engine.info = dataclasses.replace(engine.info, dtype="bfloat16")
+    samphire.embed(engine, pictures[0], cache=cache)
+    list(samphire.embed_many(engine, [pictures[0]], cache=cache))
+    assert engine.batches == [1, 1]
+    exact = dataclasses.replace(engine.info, dtype="float32")
+    engine.info = exact
+    samphire.embed(engine, pictures[0], cache=cache)
+    assert engine.batches == [1, 1, 1]
