@@ -1,11 +1,12 @@
 import itertools
+import tracemalloc
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from samphire.geometry import Frame, Size, coverage_weights, resize_weights
+from samphire.geometry import AxisWeights, Band, Frame, Size, coverage_weights, resize_weights
 from samphire.images.preprocessing import lite_medsam, medsam, sam
 
 quick = settings(deadline=None, max_examples=60)
@@ -98,6 +99,25 @@ def test_a_frame_made_again_from_its_sizes_is_the_same():
         assert record.frame(Size(30, 50), frame.resized) == frame
 
 
+def _dense(bands: list[Band], pixels: int, cells: int) -> np.ndarray:
+    """The matrix (pixels, cells) that the bands are parts of."""
+    matrix = np.zeros((pixels, cells), np.float32)
+    for band in bands:
+        assert band.weights.dtype == np.float32
+        matrix[band.pixels, band.cells] = band.weights
+    return matrix
+
+
+def _matrix(axis: AxisWeights) -> np.ndarray:
+    return _dense(axis.bands(0, axis.length), axis.length, axis.source.shape[1])
+
+
+def _coverage(frame: Frame) -> tuple[np.ndarray, np.ndarray]:
+    rows, columns = coverage_weights(frame)
+    side, size = frame.low_res_side, frame.original
+    return _dense(rows, size.height, side).T, _dense(columns, size.width, side).T
+
+
 def _as_torch_does(logits: np.ndarray, frame: Frame) -> np.ndarray:
     """``Sam.postprocess_masks``, call by call."""
     torch = pytest.importorskip("torch")
@@ -115,7 +135,7 @@ def _as_torch_does(logits: np.ndarray, frame: Frame) -> np.ndarray:
 def _assert_as_torch_does(frame: Frame, scale: float, seed: int) -> None:
     shape = (frame.low_res_side, frame.low_res_side)
     logits = (scale * np.random.default_rng(seed).standard_normal(shape)).astype(np.float32)
-    rows, columns = resize_weights(frame)
+    rows, columns = map(_matrix, resize_weights(frame))
     assert rows.dtype == columns.dtype == np.float32
     expected = _as_torch_does(logits, frame)
     np.testing.assert_allclose(rows @ logits @ columns.T, expected, rtol=0, atol=1e-4 * scale)
@@ -143,7 +163,7 @@ def test_two_matrices_do_what_torch_does_at_the_size_of_the_real_model(size):
 @quick
 @given(small_sizes, st.sampled_from([16, 64, 112]))
 def test_each_pixel_is_an_average_of_at_most_four_cells_an_axis(size, side):
-    for weights in resize_weights(sam(side).frame(size)):
+    for weights in map(_matrix, resize_weights(sam(side).frame(size))):
         assert (weights >= 0).all()
         assert (np.count_nonzero(weights, axis=1) <= 4).all()
         np.testing.assert_allclose(weights.sum(axis=1), 1, rtol=0, atol=1e-6)
@@ -153,7 +173,56 @@ def test_resize_weights_cannot_be_changed_because_they_are_shared():
     frame = sam(64).frame(Size(30, 40))
     rows, _ = resize_weights(frame)
     assert resize_weights(frame)[0] is rows
-    assert not rows.flags.writeable
+    assert not rows.source.flags.writeable
+
+
+@quick
+@given(st.integers(1, 700), st.sampled_from([sam, medsam, lite_medsam]), st.data())
+def test_the_bands_of_a_part_are_that_part_of_the_matrix(length, record, data):
+    rows, _ = resize_weights(record(64).frame(Size(length, 30)))
+    start = data.draw(st.integers(0, length))
+    stop = data.draw(st.integers(start, length))
+    part = _dense(rows.bands(start, stop), length, rows.source.shape[1])
+    np.testing.assert_array_equal(part[start:stop], _matrix(rows)[start:stop])
+    assert not part[:start].any()
+    assert not part[stop:].any()
+
+
+@quick
+@given(st.integers(1, 200), st.sampled_from([sam, medsam, lite_medsam]), st.data())
+def test_a_span_is_from_the_first_to_the_last_pixel_made_of_the_cells(length, record, data):
+    rows, _ = resize_weights(record(64).frame(Size(length, 30)))
+    first = data.draw(st.integers(0, rows.source.shape[1] - 1))
+    last = data.draw(st.integers(first, rows.source.shape[1] - 1))
+    cells = np.zeros(rows.source.shape[1], bool)
+    cells[first : last + 1] = True
+    made = np.flatnonzero(_matrix(rows) @ cells)
+    start, stop = rows.span(cells)
+    assert set(made) <= set(range(start, stop))
+    gaps = 4 * 64 / length  # a small picture skips cells: its span may begin in a gap
+    assert stop - start <= (made[-1] + 1 - made[0] if len(made) else 0) + gaps
+
+
+def test_a_span_of_no_cell_and_of_cells_in_the_padding_is_empty():
+    rows, _ = resize_weights(sam(64).frame(Size(20, 40)))
+    cells = np.zeros(16, bool)
+    assert rows.span(cells) == (0, 0)
+    cells[10:] = True
+    assert rows.span(cells) == (0, 0)
+
+
+@pytest.mark.parametrize("size", [Size(1, 1_000_000), Size(1_000_000, 1)])
+def test_a_long_thin_picture_needs_little_memory_for_its_weights(size):
+    frame = sam(1024).frame(size)
+    tracemalloc.start()
+    for axis in resize_weights(frame):
+        assert axis.bands(0, axis.length)[-1].pixels.stop == axis.length
+    resizing = tracemalloc.get_traced_memory()[1]
+    tracemalloc.reset_peak()
+    assert len(coverage_weights(frame)) == 2
+    covering = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert max(resizing, covering) < 60e6  # the two matrices whole: 1 GB
 
 
 def _covered(cells: int, cell: float, pixels: int) -> np.ndarray:
@@ -168,7 +237,7 @@ def _covered(cells: int, cell: float, pixels: int) -> np.ndarray:
 def test_coverage_is_the_overlap_of_cell_and_pixel(size):
     frame = sam(64).frame(size)
     x_scale, y_scale = frame.scale
-    rows, columns = coverage_weights(frame)
+    rows, columns = _coverage(frame)
     np.testing.assert_allclose(rows, _covered(16, 4 / y_scale, size.height), atol=1e-6)
     np.testing.assert_allclose(columns, _covered(16, 4 / x_scale, size.width), atol=1e-6)
 
@@ -178,7 +247,7 @@ def test_coverage_is_the_overlap_of_cell_and_pixel(size):
 def test_coverage_keeps_the_area_of_a_mask(size, seed):
     mask = np.random.default_rng(seed).random((size.height, size.width)) > 0.5
     frame = sam(64).frame(size)
-    rows, columns = coverage_weights(frame)
+    rows, columns = _coverage(frame)
     x_scale, y_scale = frame.scale
     pixels_a_cell = (4 / x_scale) * (4 / y_scale)
     cells = rows.astype(np.float64) @ mask @ columns.T
@@ -190,13 +259,13 @@ def test_coverage_keeps_the_area_of_a_mask(size, seed):
 def test_a_full_mask_covers_the_resized_part_and_nothing_else(record):
     frame = record(64).frame(Size(43, 100))
     cell = 64 // record(64).low_res_side
-    rows, columns = coverage_weights(frame)
+    rows, columns = _coverage(frame)
     assert rows.sum() * cell == pytest.approx(frame.resized.height, rel=1e-5)
     assert columns.sum() * cell == pytest.approx(frame.resized.width, rel=1e-5)
 
 
 def test_cells_in_the_padding_are_not_covered():
     frame = sam(64).frame(Size(20, 40))  # 32 of 64 rows: 8 of 16 cells
-    rows, columns = coverage_weights(frame)
+    rows, columns = _coverage(frame)
     np.testing.assert_allclose(rows.sum(axis=1), [1] * 8 + [0] * 8, atol=1e-6)
     np.testing.assert_allclose(columns.sum(axis=1), 1, atol=1e-6)

@@ -10,6 +10,8 @@ Not for pixels: ``images/preprocessing.py`` makes the input, ``predict/upscale.p
 Source: segment-anything ``utils/transforms.py`` and ``Sam.postprocess_masks``.
 """
 
+import math
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
@@ -17,10 +19,13 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from samphire.arrays import FloatArray
+from samphire.arrays import BoolArray, FloatArray, IntArray
 
 OutputStep = Literal["resize_to_input", "crop_to_resized", "resize_to_original"]
 Averaged = Literal["logits", "probabilities"]
+
+# Pixels of one axis whose weights are made together: few enough that they share few cells.
+BAND = 256
 
 
 @dataclass(frozen=True)
@@ -56,7 +61,8 @@ class Frame:
         scale: input pixels per original pixel, x and y, for prompts.
         input_side: side of the input square (SAM: 1024).
         low_res_side: side of the square of logits (SAM: 256).
-        output_steps: how logits become original pixels, in order, each resize bilinear.
+        output_steps: how logits become original pixels, in order, each resize bilinear; the last
+            one is ``resize_to_original``.
         whole_boxes: corners of boxes are cut to whole input pixels, toward 0.
         averaged: what those resizes average: the logits, or the probabilities they stand for.
     """
@@ -103,8 +109,61 @@ class Frame:
         return scaled
 
 
+@dataclass(frozen=True, eq=False)
+class Band:
+    """Some pixels of one axis of the original, and the low-resolution cells they belong with.
+
+    Attributes:
+        pixels: at most ``BAND`` neighbours.
+        cells: every cell that has to do with one of them.
+        weights: (pixels, cells) float32; towards all other cells they are 0.
+    """
+
+    pixels: slice
+    cells: slice
+    weights: FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class AxisWeights:
+    """What :func:`resize_weights` says of one axis: a matrix (pixels, S), given in bands.
+
+    Attributes:
+        source: (L, S) float32, read-only: what the last resize reads, made of cells.
+        length: pixels of the original.
+    """
+
+    source: FloatArray
+    length: int
+
+    def bands(self, start: int, stop: int) -> list[Band]:
+        """The weights of the pixels from ``start`` up to ``stop``, in order."""
+        return [self._band(first, min(first + BAND, stop)) for first in range(start, stop, BAND)]
+
+    def span(self, cells: BoolArray) -> tuple[int, int]:
+        """First and one past the last pixel that a cell which is on has a weight in.
+
+        (0, 0) if there is none. Pixels between two such cells count, whatever they are made of.
+        """
+        where = np.flatnonzero(self.source @ cells.astype(np.float32))
+        if not len(where):
+            return (0, 0)
+        pixels, length = range(self.length), len(self.source)
+        start = bisect_right(pixels, where[0] - 1, key=lambda i: _position(i, length, self.length))
+        stop = bisect_left(pixels, where[-1] + 1, key=lambda i: _position(i, length, self.length))
+        return (start, stop) if start < stop else (0, 0)
+
+    def _band(self, start: int, stop: int) -> Band:
+        before, after, share = _neighbours(np.arange(start, stop), len(self.source), self.length)
+        read = self.source[before[0] : after[-1] + 1]
+        used = np.flatnonzero(read.any(axis=0))
+        cells = slice(int(used[0]), int(used[-1]) + 1)
+        weights = _mix(read[:, cells], before - before[0], after - before[0], share)
+        return Band(slice(start, stop), cells, weights)
+
+
 @lru_cache(maxsize=4)
-def resize_weights(frame: Frame) -> tuple[FloatArray, FloatArray]:
+def resize_weights(frame: Frame) -> tuple[AxisWeights, AxisWeights]:
     """How low-resolution logits become original pixels, one matrix an axis.
 
     Every step of the published upscaling (two bilinear resizes and a crop) is linear and treats
@@ -112,8 +171,12 @@ def resize_weights(frame: Frame) -> tuple[FloatArray, FloatArray]:
     ``original = rows @ low_res @ columns.T``. No row has more than four weights that are not zero,
     none is negative, and each sums to one. What they average, the frame says (``averaged``).
 
+    The matrices (H, S) and (W, S), S the ``low_res_side``, are never made whole: a picture of
+    1 x 1,000,000 pixels, 3 MB, would need 1 GB. Neighbouring pixels share their cells, so a band
+    of them is a small matrix, made when it is asked for.
+
     Returns:
-        rows (H, S) and columns (W, S), float32, read-only; S is ``low_res_side``.
+        rows and columns.
 
     Source: ``Sam.postprocess_masks``; ``torch.nn.functional.interpolate(mode="bilinear",
     align_corners=False)`` for one axis, with its float32 coordinates.
@@ -124,40 +187,53 @@ def resize_weights(frame: Frame) -> tuple[FloatArray, FloatArray]:
     )
 
 
-def _axis_weights(frame: Frame, resized: int, original: int) -> FloatArray:
+def _axis_weights(frame: Frame, resized: int, original: int) -> AxisWeights:
     weights: FloatArray = np.eye(frame.low_res_side, dtype=np.float32)
-    for step in frame.output_steps:
-        if step == "resize_to_input":
-            weights = _bilinear(weights, frame.input_side)
-        elif step == "crop_to_resized":
-            weights = weights[:resized]
-        else:
-            weights = _bilinear(weights, original)
+    *steps, _ = frame.output_steps
+    for step in steps:
+        weights = weights[:resized] if step == "crop_to_resized" else _bilinear(weights, frame)
     weights.flags.writeable = False
-    return weights
+    return AxisWeights(weights, original)
 
 
-def _bilinear(rows: FloatArray, length: int) -> FloatArray:
-    """Resize the first axis to ``length``; pixel centres, edges repeated, no antialias."""
-    scale = np.float32(len(rows)) / np.float32(length)
-    centres = (np.arange(length, dtype=np.float32) + np.float32(0.5)) * scale - np.float32(0.5)
-    source = np.maximum(centres, np.float32(0))
-    before = source.astype(np.intp)
-    after = np.minimum(before + 1, len(rows) - 1)
-    share = (source - before.astype(np.float32))[:, None]
-    resized: FloatArray = rows[before] * (1 - share) + rows[after] * share
-    return resized
+def _bilinear(rows: FloatArray, frame: Frame) -> FloatArray:
+    """Resize the first axis to the input square."""
+    side = frame.input_side
+    return _mix(rows, *_neighbours(np.arange(side), len(rows), side))
 
 
-def coverage_weights(frame: Frame) -> tuple[FloatArray, FloatArray]:
+def _position(pixel: int | IntArray, length: int, resized: int) -> FloatArray:
+    """Where pixels of an axis resized from ``length`` lie on it; pixel centres, float32."""
+    scale = np.float32(length) / np.float32(resized)
+    centre = (np.asarray(pixel, np.float32) + np.float32(0.5)) * scale - np.float32(0.5)
+    position: FloatArray = np.maximum(centre, np.float32(0))
+    return position
+
+
+def _neighbours(
+    pixels: IntArray, length: int, resized: int
+) -> tuple[IntArray, IntArray, FloatArray]:
+    """The two that each pixel lies between, edges repeated, and the share of the second."""
+    position = _position(pixels, length, resized)
+    before = position.astype(np.intp)
+    return before, np.minimum(before + 1, length - 1), position - before.astype(np.float32)
+
+
+def _mix(rows: FloatArray, before: IntArray, after: IntArray, share: FloatArray) -> FloatArray:
+    second = share[:, None]
+    mixed: FloatArray = rows[before] * (1 - second) + rows[after] * second
+    return mixed
+
+
+def coverage_weights(frame: Frame) -> tuple[list[Band], list[Band]]:
     """How much of each low-resolution cell every original pixel covers, one matrix an axis.
 
-    ``low_res = rows @ mask @ columns.T`` is the area resize of a mask into the padded square:
+    ``low_res = rows.T @ mask @ columns`` is the area resize of a mask into the padded square:
     a cell in the padding gets 0. Pixels lie where the picture was resized to, whatever scale
-    prompts move by.
+    prompts move by. As in :func:`resize_weights` the matrices come in bands.
 
     Returns:
-        rows (S, H) and columns (S, W), float32.
+        all bands of the rows and of the columns.
     """
     cell = frame.input_side / frame.low_res_side
     original, resized = frame.original, frame.resized
@@ -168,10 +244,15 @@ def coverage_weights(frame: Frame) -> tuple[FloatArray, FloatArray]:
     )
 
 
-def _axis_coverage(cells: int, cell: float, pixels: int) -> FloatArray:
-    """Overlap of cell i = [i * cell, (i + 1) * cell) with pixel j = [j, j + 1), over ``cell``."""
-    start = np.arange(cells)[:, None] * cell
-    pixel = np.arange(pixels)[None, :]
-    overlap = np.minimum(start + cell, pixel + 1) - np.maximum(start, pixel)
-    weights: FloatArray = (np.maximum(overlap, 0) / cell).astype(np.float32)
-    return weights
+def _axis_coverage(cells: int, cell: float, pixels: int) -> list[Band]:
+    """Overlap of pixel j = [j, j + 1) with cell i = [i * cell, (i + 1) * cell), over ``cell``."""
+    bands = []
+    for first in range(0, pixels, BAND):
+        stop = min(first + BAND, pixels)
+        near = slice(int(first / cell), min(math.ceil(stop / cell), cells))
+        start = np.arange(near.start, near.stop) * cell
+        pixel = np.arange(first, stop)[:, None]
+        overlap = np.minimum(start + cell, pixel + 1) - np.maximum(start, pixel)
+        weights = (np.maximum(overlap, 0) / cell).astype(np.float32)
+        bands.append(Band(slice(first, stop), near, weights))
+    return bands

@@ -12,9 +12,10 @@ from samphire.compat.segment_anything import modeling
 from samphire.compat.segment_anything.modeling.sam import from_samphire
 from samphire.engines.torch_engine import TorchEngine
 from samphire.errors import NonFiniteError, ShapeError
-from samphire.geometry import Size, resize_weights
+from samphire.geometry import Size
 from samphire.images import preprocessing
 from samphire.model import variants
+from samphire.predict.upscale import upscale
 
 
 def record(predictor, photo, **prompts):
@@ -93,8 +94,8 @@ def test_postprocess_is_the_published_steps_and_equals_samphires_matrices(sam, o
     expected = functional.interpolate(square[..., :48, :64], original, mode="bilinear")
     found = sam.postprocess_masks(low_res, (48, 64), torch.tensor(original))
     assert torch.equal(found, expected)
-    rows, columns = resize_weights(preprocessing.sam(64).frame(Size(*original), Size(48, 64)))
-    specified = rows @ low_res.numpy() @ columns.T
+    frame = preprocessing.sam(64).frame(Size(*original), Size(48, 64))
+    specified = [[upscale(logits, frame) for logits in row] for row in low_res.numpy()]
     np.testing.assert_allclose(found, specified, atol=1e-5)
     exact = sam.postprocess_masks(low_res.double(), (48, 64), original)
     assert exact.dtype == torch.float64

@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -63,3 +65,24 @@ def test_an_empty_mask_is_background_everywhere_and_finite():
 def test_a_mask_of_another_size_is_refused():
     with pytest.raises(ShapeError, match=r"mask has shape \(40, 20\): expected \(20, 40\)"):
         mask_prompt_logits(np.zeros((40, 20), bool), sam(64).frame(Size(20, 40)))
+
+
+@pytest.mark.parametrize("size", [(1, 300_000), (300_000, 1)])
+def test_memory_follows_the_pixels_not_the_sides(size):
+    mask = np.ones(size, bool)
+    tracemalloc.start()
+    logits = mask_prompt_logits(mask, sam(1024).frame(Size(*size)))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    quarter = np.log(0.25 / 0.75)  # one input pixel of the four that a cell has across
+    assert np.count_nonzero(np.isclose(logits, quarter)) == 256
+    assert peak < 40e6  # a matrix of 256 x 300,000: 307 MB
+
+
+@pytest.mark.parametrize("size", [(3, 1000), (700, 5)])
+def test_a_mask_longer_than_a_band_gives_the_shares_too(size, rng):
+    frame = sam(64).frame(Size(*size))
+    mask = rng.random(size) > 0.5
+    expected = np.clip(_share_covered(mask, frame), CERTAINTY, 1 - CERTAINTY)
+    logits = mask_prompt_logits(mask, frame)
+    np.testing.assert_allclose(1 / (1 + np.exp(-logits.astype(np.float64))), expected, atol=2e-5)

@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -169,3 +171,26 @@ def test_at_the_size_of_the_real_model_the_window_changes_nothing(size, rng):
     assert masks.area[0] > 100
     assert not differs[np.abs(whole) > 1e-4].any()
     assert found.stability == pytest.approx(float(stability_score(whole)), abs=1e-4)
+
+
+def _peak(run, *arguments) -> float:
+    tracemalloc.start()
+    run(*arguments)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    return peak
+
+
+@pytest.mark.parametrize("record", [sam, medsam])
+@pytest.mark.parametrize("size", [Size(1, 300_000), Size(300_000, 1), Size(150_000, 2)])
+def test_memory_follows_the_pixels_not_the_sides(size, record):
+    frame = record(1024).frame(size)
+    logits = np.full((256, 256), 5, np.float32)
+    assert reduce_mask(logits, frame).box == (0, 0, size.width, size.height)
+    assert _peak(reduce_mask, logits, frame) < 60e6  # a matrix of 300,000 x 256: 307 MB
+
+
+def test_a_mask_longer_than_a_band_is_the_cut_of_the_whole(rng):
+    logits = (4 * rng.standard_normal((16, 16)) + 1).astype(np.float32)
+    for size in (Size(3, 3000), Size(2000, 30), Size(600, 700)):
+        _assert_cut_of_the_whole(reduce_mask(logits, frame := sam(64).frame(size)), logits, frame)

@@ -4,6 +4,8 @@ The model takes logits in its padded low-resolution square (previous answers, in
 drawn by a person has neither that shape nor that meaning.
 """
 
+import itertools
+
 import numpy as np
 
 from samphire.arrays import BoolArray, FloatArray
@@ -27,6 +29,10 @@ def mask_prompt_logits(mask: BoolArray, frame: Frame) -> FloatArray:
     """
     check_shape(mask, (frame.original.height, frame.original.width), "mask")
     rows, columns = coverage_weights(frame)
-    share = np.clip(rows @ mask.astype(np.float32) @ columns.T, CERTAINTY, 1 - CERTAINTY)
+    covered = np.zeros((frame.low_res_side, frame.low_res_side), np.float32)
+    for row, column in itertools.product(rows, columns):
+        part = mask[row.pixels, column.pixels].astype(np.float32)
+        covered[row.cells, column.cells] += row.weights.T @ part @ column.weights
+    share = np.clip(covered, CERTAINTY, 1 - CERTAINTY)
     logits: FloatArray = np.log(share / (1 - share))
     return logits

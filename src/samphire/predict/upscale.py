@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from samphire.arrays import BoolArray, FloatArray, IntArray
-from samphire.geometry import Averaged, Frame, resize_weights
+from samphire.arrays import FloatArray, IntArray
+from samphire.geometry import Averaged, Band, Frame, resize_weights
 from samphire.masks import rle
 from samphire.masks.scores import stability_score
 
@@ -42,16 +42,19 @@ def upscale(logits: FloatArray, frame: Frame) -> FloatArray:
     Source: ``Sam.postprocess_masks`` of segment-anything, see :func:`geometry.resize_weights`;
     for probabilities MedSAM ``MedSAM_Inference.py``.
     """
-    return _average(logits, *resize_weights(frame), frame.averaged)
+    rows, columns = resize_weights(frame)
+    whole = rows.bands(0, rows.length), columns.bands(0, columns.length)
+    return _average(logits, *whole, frame.averaged)
 
 
 def reduce_mask(logits: FloatArray, frame: Frame) -> ReducedMask:
     """Cut one mask (S, S) out at logit 0, in the original frame."""
     rows, columns = resize_weights(frame)
     cells = logits > THRESHOLD - STABILITY_OFFSET
-    top, bottom = _span((rows > 0) @ cells.any(axis=1))
-    left, right = _span((columns > 0) @ cells.any(axis=0))
-    window = _average(logits, rows[top:bottom], columns[left:right], frame.averaged)
+    top, bottom = rows.span(cells.max(axis=1))
+    left, right = columns.span(cells.max(axis=0))
+    part = rows.bands(top, bottom), columns.bands(left, right)
+    window = _average(logits, *part, frame.averaged)
     (x0, y0, x1, y1), runs = rle.narrow(rle.encode(window > THRESHOLD), max(bottom - top, 1))
     box = (left + x0, top + y0, left + x1, top + y1) if x1 > x0 else (0, 0, 0, 0)
     score = stability_score(window, THRESHOLD, STABILITY_OFFSET)
@@ -59,22 +62,29 @@ def reduce_mask(logits: FloatArray, frame: Frame) -> ReducedMask:
 
 
 def _average(
-    logits: FloatArray, rows: FloatArray, columns: FloatArray, averaged: Averaged
+    logits: FloatArray, rows: list[Band], columns: list[Band], averaged: Averaged
 ) -> FloatArray:
-    """Logits (S, S) upscaled by rows (H, S) and columns (W, S): (H, W) float32."""
+    """Logits (S, S) upscaled by bands without gaps of h rows and w columns: (h, w) float32."""
     if averaged == "logits":
-        full: FloatArray = rows @ logits @ columns.T
-        return full
+        return _weighted(logits, rows, columns)
     # The share of "no" is averaged too, not taken from 1: near 1 float32 would lose it.
     decay = np.exp(-np.abs(np.clip(logits, -SUREST, SUREST)))
     likely, unlikely = 1 / (1 + decay), decay / (1 + decay)
-    yes = rows @ np.where(logits > 0, likely, unlikely) @ columns.T
-    no = rows @ np.where(logits > 0, unlikely, likely) @ columns.T
-    odds: FloatArray = np.log(yes) - np.log(no)
+    odds = np.log(_weighted(np.where(logits > 0, likely, unlikely), rows, columns))
+    odds -= np.log(_weighted(np.where(logits > 0, unlikely, likely), rows, columns))
     return odds
 
 
-def _span(touched: BoolArray) -> tuple[int, int]:
-    """First and one past the last index that is on; (0, 0) if none is."""
-    where = np.flatnonzero(touched)
-    return (int(where[0]), int(where[-1]) + 1) if len(where) else (0, 0)
+def _weighted(cells: FloatArray, rows: list[Band], columns: list[Band]) -> FloatArray:
+    """``rows @ cells @ columns.T``, band by band: (h, w) float32."""
+    if not rows or not columns:
+        return np.zeros((0, 0), np.float32)
+    top, left = rows[0].pixels.start, columns[0].pixels.start
+    averages = np.empty((rows[-1].pixels.stop - top, columns[-1].pixels.stop - left), np.float32)
+    for row in rows:
+        tall = row.weights @ cells[row.cells]
+        strip = averages[row.pixels.start - top : row.pixels.stop - top]
+        for column in columns:
+            place = slice(column.pixels.start - left, column.pixels.stop - left)
+            strip[:, place] = tall[:, column.cells] @ column.weights.T
+    return averages
