@@ -9,6 +9,7 @@ from safetensors.numpy import load_file, save
 from samphire import load_embedding, save_embedding
 from samphire.embedding import EmbeddingKey, ImageEmbedding
 from samphire.errors import FileFormatError
+from samphire.formats.embedding import MAX_SIDE, decode, encode
 from samphire.geometry import Size
 from samphire.images.preprocessing import sam
 
@@ -49,10 +50,41 @@ def test_an_embedding_comes_back_with_its_key_frame_maker_and_name(embedding, pa
     assert (found.made_by, found.image) == (embedding.made_by, embedding.image)
 
 
-def test_a_frame_that_the_caller_chose_comes_back(embedding, path):
-    chosen = dataclasses.replace(embedding, frame=sam(64).frame(Size(30, 50), Size(37, 64)))
-    save_embedding(chosen, path)
-    assert load_embedding(path).frame == chosen.frame
+def test_an_embedding_that_could_not_be_read_again_is_not_saved(embedding, path):
+    before = path.read_bytes()
+    for frame, message in [
+        (sam(64).frame(Size(30, 50), Size(37, 64)), "resized to 64x37: expected 64x38"),
+        (sam(64).frame(Size(2, MAX_SIDE + 1)), "is 16777217x2: expected sides of at most"),
+    ]:
+        wrong = dataclasses.replace(embedding, frame=frame)
+        with pytest.raises(FileFormatError, match=f"{path.name} cannot hold .*{message}"):
+            save_embedding(wrong, path)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("size", [Size(1, MAX_SIDE), Size(MAX_SIDE, 64), Size(32768, 32768)])
+def test_the_largest_pictures_come_back(embedding, path, size):
+    largest = dataclasses.replace(embedding, frame=sam(64).frame(size))
+    save_embedding(largest, path)
+    assert load_embedding(path).equal(largest)
+
+
+@pytest.mark.parametrize(
+    "size",
+    [Size(2_000_000_000, 1), Size(1, MAX_SIDE + 1), Size(32768, 32769), Size(10**400, 10**400)],
+)
+def test_a_picture_larger_than_any_is_refused_though_the_digest_is_right(embedding, size):
+    frame = dataclasses.replace(embedding.frame, original=size, resized=Size(64, 1))
+    content = encode(dataclasses.replace(embedding, frame=frame))
+    with pytest.raises(FileFormatError, match=r"its picture is .* at most 16777216 and at most"):
+        decode(content)
+
+
+def test_a_size_in_the_input_that_is_not_the_records_is_refused(embedding):
+    frame = sam(64).frame(Size(30, 50), Size(1, 1))
+    content = encode(dataclasses.replace(embedding, frame=frame))
+    with pytest.raises(FileFormatError, match="50x30, is resized to 1x1: expected 64x38"):
+        decode(content)
 
 
 def test_the_file_is_plain_safetensors_and_says_what_it_is(embedding, path):
@@ -81,7 +113,7 @@ def test_saving_replaces_the_file_and_leaves_no_other(embedding, path):
         ("original_size", "30", "not an image embedding"),
         ("original_size", "30 fifty", "not an image embedding"),
         ("original_size", "0 50", "has an empty side"),
-        ("resized_size", "38 65", "does not fit the model's input"),
+        ("resized_size", "38 65", "is resized to 65x38: expected 64x38, the rule of sam-64"),
     ],
 )
 def test_metadata_that_is_not_right_is_refused_with_the_reason(path, key, value, message):

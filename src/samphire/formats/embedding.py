@@ -2,7 +2,7 @@
 
 The features stand in the tensor ``features``; the key, the sizes, the maker and a digest of all of
 it in the metadata. The frame is not trusted from the file: it is made again from the preprocessing
-record. Version 1 had no digest and is refused.
+record, whose rule must give the sizes that the file says. Version 1 had no digest and is refused.
 
 The reader is our own, for this one layout: the library's gives no metadata from bytes, and copies
 the features, which the cache wants mapped.
@@ -22,12 +22,16 @@ from samphire import atomic
 from samphire.arrays import FloatArray
 from samphire.embedding import EmbeddingKey, ImageEmbedding
 from samphire.errors import FileFormatError, SamphireError, check_shape
-from samphire.geometry import Size
-from samphire.images.preprocessing import preprocessing
+from samphire.geometry import Frame, Size
+from samphire.images.preprocessing import Preprocessing, preprocessing
 
 FORMAT, VERSION = "samphire-embedding", "2"
 # A file holds one embedding of some MB and a header of a kB; more is not ours.
 MAX_BYTES, MAX_HEADER_BYTES = 1 << 28, 1 << 16
+# Masks are made at the size that a file says: what no picture has is not believed. A side: float32
+# coordinates of pixels are exact up to here. Pixels: as many as a mask's PNG may have, ten times
+# what read_image takes unless asked for more.
+MAX_SIDE, MAX_PIXELS = 1 << 24, 1 << 30
 
 
 def encode(embedding: ImageEmbedding) -> bytes:
@@ -67,12 +71,12 @@ def decode(data: bytes | memoryview, name: str = "the file") -> ImageEmbedding:
                 f"{VERSION}; upgrade it, or embed the image again"
             )
         record = preprocessing(metadata["preprocessing"])
-        frame = record.frame(_size(metadata["original_size"]), _size(metadata["resized_size"]))
+        sizes = _size(metadata["original_size"]), _size(metadata["resized_size"])
         grid = record.low_res_side // 4
         check_shape(features, (1, "C", grid, grid), "features")
         embedding = ImageEmbedding(
             features=features,
-            frame=frame,
+            frame=_frame(record, *sizes),
             key=EmbeddingKey(metadata["encoder_id"], record.id, metadata["pixels"]),
             made_by=metadata["made_by"],
             image=metadata["image"],
@@ -92,8 +96,14 @@ def save_embedding(embedding: ImageEmbedding, path: str | Path) -> None:
     """Write an embedding to a file, whole or not at all; a file of that name is replaced.
 
     Raises:
+        FileFormatError: the picture is larger than a file may say, or was resized by another rule.
         OSError: the file cannot be written.
     """
+    frame = embedding.frame
+    try:
+        _frame(preprocessing(embedding.key.preprocessing), frame.original, frame.resized)
+    except ValueError as error:
+        raise FileFormatError(f"{path} cannot hold this embedding: {error}") from error
     atomic.write_bytes(Path(path), encode(embedding))
 
 
@@ -163,3 +173,20 @@ def _not_one(name: str, reason: str) -> FileFormatError:
 def _size(text: str) -> Size:
     height, width = text.split()
     return Size(int(height), int(width))
+
+
+def _frame(record: Preprocessing, original: Size, resized: Size) -> Frame:
+    """The frame of a picture, where both of its sizes can be believed."""
+    longest, pixels = max(original.height, original.width), original.height * original.width
+    if longest > MAX_SIDE or pixels > MAX_PIXELS:
+        raise ValueError(
+            f"its picture is {original}: expected sides of at most {MAX_SIDE} and at most "
+            f"{MAX_PIXELS} pixels"
+        )
+    frame = record.frame(original)
+    if frame.resized != resized:
+        raise ValueError(
+            f"its picture, {original}, is resized to {resized}: expected {frame.resized}, the "
+            f"rule of {record.id}"
+        )
+    return frame
