@@ -27,6 +27,12 @@ def _shown(decoded: Decoded) -> np.ndarray:
     return cv2.imdecode(data, cv2.IMREAD_COLOR_RGB)
 
 
+def _tile(shown: np.ndarray) -> np.ndarray:
+    """The only heat map of a picture: what is not white below the caption."""
+    rows, columns = ((shown[24:] != 255).any(axis=(axis, 2)) for axis in (1, 0))
+    return shown[24:][rows][:, columns]
+
+
 def test_it_gives_the_logits_of_one_candidate_and_prints_in_one_line(rng):
     decoded = _decoded(rng.standard_normal((2, 3, 16, 16)).astype(np.float32))
     assert np.array_equal(decoded[1, 2], decoded.low_res.logits[5])
@@ -75,12 +81,27 @@ def test_the_padding_is_left_out_and_the_photo_keeps_its_shape(size):
     logits = np.full((1, 1, 16, 16), 20, np.float32)
     logits[..., -(-frame.resized.height // 4) :, :] = -20
     logits[..., :, -(-frame.resized.width // 4) :] = -20
-    shown = _shown(_decoded(logits, frame))
-    height, width = shown.shape[0] - 32, shown.shape[1] - 16
+    tile = _tile(_shown(_decoded(logits, frame)))
+    height, width = tile.shape[:2]
     assert max(height, width) == TILE_SIDE
     assert height == pytest.approx(TILE_SIDE * size.height / max(size.height, size.width), abs=1)
     assert width == pytest.approx(TILE_SIDE * size.width / max(size.height, size.width), abs=1)
-    assert not (shown[24:-8, 8:-8] == OUTSIDE).all(axis=2).any()
+    assert not (tile == OUTSIDE).all(axis=2).any()
+
+
+@pytest.mark.parametrize("size", [Size(900, 300), Size(1920, 1080), Size(2000, 1)])
+def test_captions_of_tall_pictures_do_not_touch(size):
+    logits = np.full((1, 3, 16, 16), -20, np.float32)
+    three = _shown(_decoded(logits, sam(64).frame(size)))[:24]
+    one = _shown(_decoded(logits[:, :1], sam(64).frame(size)))[:24]
+    step = one.shape[1] - 8
+    assert three.shape[1] == 3 * step + 8
+    letters = (three < 250).any(axis=(0, 2))
+    for column in range(4):
+        assert not letters[column * step : column * step + 8].any()
+    for column in range(3):
+        assert letters[column * step + 8 : column * step + 40].any()
+        assert letters[(column + 1) * step - 20 : (column + 1) * step].any()
 
 
 def test_candidates_stand_side_by_side_objects_below_each_other():
@@ -100,3 +121,10 @@ def test_many_objects_are_shown_by_the_first_few_and_a_line_says_so():
     assert many.shape[1] == few.shape[1]
     assert many.shape[0] == few.shape[0] + 24
     assert (many[-24:] < 128).any()  # the line's letters
+
+
+def test_the_line_below_narrow_pictures_is_whole():
+    logits = np.zeros((OBJECTS_SHOWN * 1000, 1, 4, 4), np.float32)
+    shown = _shown(_decoded(logits, sam(16).frame(Size(300, 20))))
+    assert (shown[-24:, :-8] < 128).any()
+    assert (shown[:, -8:] == 255).all()

@@ -52,7 +52,7 @@ class Decoded:
             for b in range(min(objects, OBJECTS_SHOWN))
         ]
         more = f"the first {len(rows)} of {objects} objects" if objects > len(rows) else ""
-        return picture.encode_png(picture.captioned_grid(rows, more))
+        return picture.rgb_to_png(picture.captioned_grid(rows, more))
 
     def _captioned(self, b: int, m: int) -> tuple[str, ByteArray]:
         """One candidate's heat map in the shape of the photo, and the line above it."""

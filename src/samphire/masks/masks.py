@@ -119,7 +119,7 @@ class Masks:
             colour = picture.PALETTE[index % len(picture.PALETTE)]
             corner = (int(self.boxes[index, 0]), int(self.boxes[index, 1]))
             picture.paint(canvas, self.window(index), corner, colour, factor)
-        return picture.encode_png(canvas)
+        return picture.rgb_to_png(canvas)
 
     def __getitem__(self, index: int | slice | IntArray | BoolArray) -> "Masks":
         """The chosen masks, always as Masks: ``masks[0]`` is one mask.

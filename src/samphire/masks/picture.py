@@ -26,6 +26,8 @@ LONGEST_SIDE = 1024
 NO_MASK = (24, 24, 24)
 # Logits at which the heat map has its full colour: the mask's probability is then 0.0003 or 0.9997.
 FULL_COLOUR = 8.0
+# Face, size and thickness of captions.
+FONT = cv2.FONT_HERSHEY_SIMPLEX, 0.45, 1
 OUTSIDE, UNDECIDED, INSIDE = (67, 147, 195), (255, 255, 255), (214, 96, 77)
 
 
@@ -105,24 +107,22 @@ def heat_map(logits: FloatArray, size: Size) -> ByteArray:
 def captioned_grid(rows: Sequence[Sequence[tuple[str, ByteArray]]], note: str = "") -> ByteArray:
     """Pictures of one size in rows and columns on white, each with a line of text above.
 
+    Columns are as wide as the widest text where the pictures are narrower.
+
     Args:
         rows: of equal length, at least one picture; text in ASCII.
         note: a last line of text, if any.
     """
     height, width = rows[0][0][1].shape[:2]
+    captions = [caption for pictures in rows for caption, _ in pictures]
     gap, band = 8, 24
-    sheet = np.full(
-        (
-            len(rows) * (height + band) + gap + (band if note else 0),
-            len(rows[0]) * (width + gap) + gap,
-            3,
-        ),
-        255,
-        np.uint8,
-    )
+    step_x, step_y = max(width, *map(_text_width, captions)) + gap, height + band
+    sheet_width = max(len(rows[0]) * step_x, _text_width(note) + gap) + gap
+    sheet_height = len(rows) * step_y + gap + (band if note else 0)
+    sheet = np.full((sheet_height, sheet_width, 3), 255, np.uint8)
     for row, pictures in enumerate(rows):
         for column, (caption, picture) in enumerate(pictures):
-            x, y = gap + column * (width + gap), row * (height + band)
+            x, y = gap + column * step_x, row * step_y
             _write(sheet, caption, x, y + band - 8)
             sheet[y + band : y + band + height, x : x + width] = picture
     if note:
@@ -130,11 +130,17 @@ def captioned_grid(rows: Sequence[Sequence[tuple[str, ByteArray]]], note: str = 
     return sheet
 
 
-def encode_png(picture: ByteArray) -> bytes:
+def rgb_to_png(picture: ByteArray) -> bytes:
     """The bytes of a PNG file of an RGB picture."""
     _, data = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
     return bytes(data)
 
 
+def _text_width(text: str) -> int:
+    (width, _), _ = cv2.getTextSize(text, *FONT)
+    return width
+
+
 def _write(sheet: ByteArray, text: str, x: int, y: int) -> None:
-    cv2.putText(sheet, text, (x, y), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (40, 40, 40), 1, cv2.LINE_AA)
+    face, size, thickness = FONT
+    cv2.putText(sheet, text, (x, y), face, size, (40, 40, 40), thickness, cv2.LINE_AA)
