@@ -2,9 +2,7 @@
 
 ``geometry.resize_weights`` says what this map is, and ``predict/upscale.py`` computes the part of
 it that a mask needs. Code written for the original wants all of it, on its own device, in the
-published bits: so the frame's steps run here as torch's own kernel, which is also 1.4 to 2.5 times
-quicker than the two dense matrices (3 to 192 masks, 0.6 to 24 megapixels, 2 cores). Tests hold the
-two together.
+published bits: so the frame's steps run here as torch's own kernel. Tests hold the two together.
 """
 
 import torch
