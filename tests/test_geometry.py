@@ -211,6 +211,7 @@ def test_a_span_of_no_cell_and_of_cells_in_the_padding_is_empty():
     assert rows.span(cells) == (0, 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [Size(1, 1_000_000), Size(1_000_000, 1)])
 def test_a_long_thin_picture_needs_little_memory_for_its_weights(size):
     frame = sam(1024).frame(size)

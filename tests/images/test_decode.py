@@ -146,6 +146,7 @@ def test_any_changed_bit_in_the_data_of_a_png_is_found(picture, rng):
             read_image(bytes(damaged))
 
 
+@pytest.mark.slow
 def test_a_png_that_unpacks_to_more_than_it_promises_is_not_unpacked_further():
     content = _png(4, 4, b"\0" * 200_000_000)
     tracemalloc.start()

@@ -67,6 +67,7 @@ def test_a_mask_of_another_size_is_refused():
         mask_prompt_logits(np.zeros((40, 20), bool), sam(64).frame(Size(20, 40)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(1, 300_000), (300_000, 1)])
 def test_memory_follows_the_pixels_not_the_sides(size):
     mask = np.ones(size, bool)

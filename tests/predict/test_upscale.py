@@ -181,6 +181,7 @@ def _peak(run, *arguments) -> float:
     return peak
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("record", [sam, medsam])
 @pytest.mark.parametrize("size", [Size(1, 300_000), Size(300_000, 1), Size(150_000, 2)])
 def test_memory_follows_the_pixels_not_the_sides(size, record):
