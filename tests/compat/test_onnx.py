@@ -116,7 +116,6 @@ def test_a_traced_graph_keeps_the_number_of_points_and_the_size_open(predictor, 
 
 @pytest.mark.parametrize("opset", [16, 17])
 def test_the_legacy_exporter_writes_a_graph_that_gives_the_same(predictor, sam, opset):
-    pytest.importorskip("onnx", reason="torch's exporter needs the package onnx")
     import onnxruntime
 
     model, file = SamOnnxModel(sam, return_single_mask=True), io.BytesIO()
