@@ -132,6 +132,7 @@ def test_the_legacy_exporter_writes_a_graph_that_gives_the_same(predictor, sam, 
             dynamic_axes={"point_coords": {1: "num_points"}, "point_labels": {1: "num_points"}},
             dynamo=False,
         )
+    assert not any(part.training for part in sam.modules())
     session = onnxruntime.InferenceSession(file.getvalue(), providers=["CPUExecutionProvider"])
     for name in CASES:
         given, _ = asked(predictor, name)

@@ -179,4 +179,6 @@ def from_samphire(model: PlainSam) -> Sam:
     encoder = model.image_encoder
     if not isinstance(encoder, ImageEncoder):
         raise TypeError(f"{type(encoder).__name__} is no image encoder that SamPredictor knows")
-    return Sam(encoder, PromptEncoder.like(model.prompt_encoder), model.mask_decoder)
+    made = Sam(encoder, PromptEncoder.like(model.prompt_encoder), model.mask_decoder)
+    made.training = model.training  # its own mode alone: each shared part keeps the one it has
+    return made

@@ -30,6 +30,8 @@ class SamOnnxModel(nn.Module):
         return_extra_metrics: bool = False,
     ) -> None:
         super().__init__()
+        # The exporter gives the whole tree the mode it finds here, and a new module's is train.
+        self.training = model.training
         self.model = model
         self.mask_decoder = model.mask_decoder
         self.img_size = model.image_encoder.img_size
