@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 
 from samphire import load_masks
 from samphire.errors import FileFormatError
-from samphire.formats import masks_json, png
+from samphire.formats import Picture, masks_json, png
 from samphire.masks import Masks, rle
 
 pytestmark = pytest.mark.slow
 
 MASKS = Masks.from_arrays(np.random.default_rng(0).random((2, 9, 13)) > 0.5)
-JSON = masks_json.encode(MASKS)[0]
-PNG = next(iter(png.encode(MASKS[0])))
+JSON = masks_json.encode(MASKS, Picture())[0]
+PNG = next(iter(png.encode(MASKS[0], Picture())))
 COCO = st.text(st.characters(min_codepoint=48, max_codepoint=111), max_size=30)
 ODD = st.recursive(
     st.none()

@@ -5,11 +5,30 @@ from pathlib import Path
 
 import pytest
 
-from samphire import atomic
 from samphire.batch.local import Product, Task, find_tasks, named_apart, run
 from samphire.errors import ImageError
 
 SUFFIXES = frozenset({".jpg", ".png"})
+
+
+class Killed(BaseException):
+    """Like SIGKILL: nothing may catch it."""
+
+
+class KilledAfter(Product):
+    def write(self) -> None:
+        super().write()
+        raise Killed
+
+
+class KilledBefore(Product):
+    def write(self) -> None:
+        raise Killed
+
+
+class FullDisk(Product):
+    def write(self) -> None:
+        raise OSError(28, "No space left on device")
 
 
 def shout(folder: Path, made: list[str]):
@@ -21,7 +40,7 @@ def shout(folder: Path, made: list[str]):
             raise ImageError(f"{task.name} is bad")
         made.append(task.name)
         path = folder / f"{task.name}.out"
-        return Product((path,), lambda: atomic.write_bytes(path, text.upper().encode()))
+        return Product(((path, text.upper().encode()),))
 
     return produce
 
@@ -122,15 +141,9 @@ def pieces(folder: Path, counts: dict[str, int], killed_at: str = ""):
 
     def produce(task: Task) -> Product:
         count = counts[task.name]
-        paths = tuple(folder / f"{task.name}_{index}.out" for index in range(count))
-
-        def write() -> None:
-            for path in paths:
-                path.write_text(f"{count}")
-            if task.name == killed_at:
-                raise Killed
-
-        return Product(paths, write)
+        text = f"{count}".encode()
+        files = tuple((folder / f"{task.name}_{index}.out", text) for index in range(count))
+        return KilledAfter(files) if task.name == killed_at else Product(files)
 
     return produce
 
@@ -178,10 +191,6 @@ def test_a_suffix_may_have_two_parts(tmp_path):
     assert [task.name for task in tasks] == ["a.embedding.safetensors", "c.JPG"]
 
 
-class Killed(BaseException):
-    """Like SIGKILL: nothing may catch it."""
-
-
 @pytest.mark.parametrize("moment", ["before writing", "while writing", "after writing"])
 def test_a_run_that_was_killed_goes_on(runner, moment):
     produce = shout(runner.output, [])
@@ -190,16 +199,10 @@ def test_a_run_that_was_killed_goes_on(runner, moment):
         product = produce(task)
         if task.name != "b.jpg":
             return product
-
-        def write() -> None:
-            if moment == "while writing":
-                leftover = runner.output / f".b.jpg.{1234}.tmp.out"
-                leftover.write_text("half")
-            if moment == "after writing":
-                product.write()
-            raise Killed
-
-        return Product(product.outputs, write)
+        if moment == "while writing":
+            (runner.output / f".b.jpg.{1234}.tmp.out").write_text("half")
+        kind = KilledAfter if moment == "after writing" else KilledBefore
+        return kind(product.files)
 
     tasks = find_tasks([runner.inputs], SUFFIXES, runner.output)
     with pytest.raises(Killed):
@@ -213,12 +216,7 @@ def test_a_run_that_was_killed_goes_on(runner, moment):
 
 def test_an_output_that_cannot_be_written_stops_the_run(runner):
     def produce(task: Task) -> Product:
-        path = runner.output / "x.out"
-
-        def write() -> None:
-            raise OSError(28, "No space left on device")
-
-        return Product((path,), write)
+        return FullDisk(((runner.output / "x.out", b"x"),))
 
     tasks = find_tasks([runner.inputs], SUFFIXES, runner.output)
     with pytest.raises(OSError, match="No space left"):
@@ -299,7 +297,7 @@ def test_a_file_that_another_input_made_since_is_neither_removed_nor_taken_for_o
         path = runner.output / name
 
         def produce(task: Task) -> Product:
-            return Product((path,), lambda: atomic.write_bytes(path, task.name.encode()))
+            return Product(((path, task.name.encode()),))
 
         task = Task(input_name, runner.inputs / input_name)
         (outcome,) = run([task], produce, folder=runner.output, settings=settings, force=force)

@@ -11,7 +11,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from pycocotools import mask as coco
 
 from samphire.errors import FileFormatError
-from samphire.formats import masks_json
+from samphire.formats import Picture, masks_json
 from samphire.masks import Masks
 
 SA_1B_KEYS = {
@@ -57,7 +57,7 @@ def any_masks(draw) -> Masks:
 @given(masks=any_masks())
 def test_every_column_comes_back_exactly(masks, tmp_path_factory):
     path = tmp_path_factory.getbasetemp() / "masks.json"
-    path.write_bytes(masks_json.encode(masks)[0])
+    path.write_bytes(masks_json.encode(masks, Picture())[0])
     assert masks_json.read(path).equal(masks)
 
 
@@ -74,7 +74,7 @@ def masks(rng):
 
 @pytest.fixture
 def document(masks):
-    return json.loads(masks_json.encode(masks)[0])
+    return json.loads(masks_json.encode(masks, Picture())[0])
 
 
 def _read(document, tmp_path) -> Masks:
@@ -114,7 +114,7 @@ def test_the_records_hold_the_columns_under_the_names_of_sa_1b(document):
 
 
 def test_numbers_that_are_not_known_are_null_so_that_any_reader_reads_it(masks):
-    text = masks_json.encode(masks)[0].decode()
+    text = masks_json.encode(masks, Picture())[0].decode()
     assert "NaN" not in text
     assert json.loads(text, parse_constant=pytest.fail)["annotations"]
 
@@ -236,7 +236,7 @@ def test_json_that_is_no_file_of_masks_is_a_file_format_error(text, tmp_path):
 @given(data=st.data())
 def test_a_file_with_changed_bytes_is_masks_or_a_file_format_error(data, tmp_path_factory):
     path = tmp_path_factory.getbasetemp() / "damaged.json"
-    damaged = bytearray(masks_json.encode(Masks.from_arrays(np.eye(4)[None]))[0])
+    damaged = bytearray(masks_json.encode(Masks.from_arrays(np.eye(4)[None]), Picture())[0])
     for _ in range(data.draw(st.integers(1, 3))):
         at = data.draw(st.integers(0, len(damaged) - 1))
         damaged[at] = data.draw(

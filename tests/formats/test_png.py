@@ -4,7 +4,7 @@ import pytest
 
 from samphire import save_masks
 from samphire.errors import FileFormatError
-from samphire.formats import png
+from samphire.formats import Picture, png
 from samphire.masks import Masks
 
 
@@ -20,7 +20,7 @@ def _png(pixels: np.ndarray) -> bytes:
 def test_the_picture_is_255_on_the_object_and_0_elsewhere(masks):
     for index, dense in enumerate(masks.to_array()):
         pixels = cv2.imdecode(
-            np.frombuffer(next(png.encode(masks[index])), np.uint8), cv2.IMREAD_UNCHANGED
+            np.frombuffer(next(png.encode(masks[index], Picture())), np.uint8), cv2.IMREAD_UNCHANGED
         )
         assert pixels.dtype == np.uint8
         assert np.array_equal(pixels, dense * 255)
@@ -72,14 +72,14 @@ def test_a_jpeg_under_the_name_of_a_png_is_no_mask(tmp_path):
 
 @pytest.mark.parametrize("keep", [0.0, 0.1, 0.5, 0.9, 0.99])
 def test_a_truncated_file_is_refused_and_not_half_a_mask(keep, masks, tmp_path):
-    path, whole = tmp_path / "mask.png", next(png.encode(masks[0]))
+    path, whole = tmp_path / "mask.png", next(png.encode(masks[0], Picture()))
     path.write_bytes(whole[: int(keep * len(whole))])
     with pytest.raises(FileFormatError, match=r"mask\.png"):
         png.read(path)
 
 
 def test_changed_bytes_are_a_mask_or_a_file_format_error(masks, tmp_path, rng):
-    path, whole = tmp_path / "mask.png", next(png.encode(masks[0]))
+    path, whole = tmp_path / "mask.png", next(png.encode(masks[0], Picture()))
     refused = 0
     for _ in range(60):
         damaged = bytearray(whole)
@@ -93,7 +93,7 @@ def test_changed_bytes_are_a_mask_or_a_file_format_error(masks, tmp_path, rng):
 
 
 def test_a_header_that_claims_too_many_pixels_is_refused_before_decoding(masks, tmp_path):
-    path, bomb = tmp_path / "bomb.png", bytearray(next(png.encode(masks[0])))
+    path, bomb = tmp_path / "bomb.png", bytearray(next(png.encode(masks[0], Picture())))
     bomb[16:24] = (50_000).to_bytes(4, "big") * 2
     path.write_bytes(bomb)
     with pytest.raises(FileFormatError, match=r"bomb\.png is not a PNG of at most \d+ pixels"):

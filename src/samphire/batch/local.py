@@ -37,17 +37,25 @@ class Task:
 
 @dataclass(frozen=True)
 class Product:
-    """What an input became, not yet on the disk.
+    """What an input became, not yet on the disk: data, so that another process may make it.
 
     Attributes:
-        outputs: the files that ``write`` will make.
-        write: makes them, each whole or not at all.
+        files: the files it becomes, names and bytes.
         record: what there is to tell about it, for JSON.
     """
 
-    outputs: tuple[Path, ...]
-    write: Callable[[], None]
+    files: tuple[tuple[Path, bytes], ...]
     record: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def outputs(self) -> tuple[Path, ...]:
+        """The names of the files."""
+        return tuple(path for path, _ in self.files)
+
+    def write(self) -> None:
+        """Write the files, each whole or not at all."""
+        for path, data in self.files:
+            atomic.write_bytes(path, data)
 
 
 @dataclass(frozen=True)
@@ -146,18 +154,20 @@ def check_regular(path: Path) -> None:
         raise ImageError(f"{path} is {what}: expected a regular file")
 
 
-def check_free(product: Product, *, force: bool, owned: frozenset[Path] = frozenset()) -> None:
+def check_free(
+    outputs: Iterable[Path], *, force: bool, owned: frozenset[Path] = frozenset()
+) -> None:
     """Refuse to replace files that are there.
 
     Args:
-        product: with the files it will make.
+        outputs: the files that will be made.
         force: they may be replaced.
         owned: files that may be replaced anyway.
 
     Raises:
         OutputExistsError: a file is there.
     """
-    taken = [str(path) for path in product.outputs if path.exists() and path not in owned]
+    taken = [str(path) for path in outputs if path.exists() and path not in owned]
     if taken and not force:
         raise OutputExistsError(
             f"{', '.join(taken)} is there already: --force replaces it, or choose another --output"
@@ -186,7 +196,7 @@ def _work(
         atomic.remove_leftovers(path)
     try:
         product = produce(task)
-        check_free(product, force=force, owned=frozenset(earlier))
+        check_free(product.outputs, force=force, owned=frozenset(earlier))
     except (SamphireError, OSError) as error:  # of this input, or of the names of its outputs
         if not known.outputs:
             journal.append(replace(entry, outcome="failed", error=str(error)))

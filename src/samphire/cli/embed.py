@@ -141,10 +141,10 @@ def _product(
 ) -> "Product":
     """The file of one embedding, ready to be written."""
     from samphire.batch.local import Product
-    from samphire.formats.embedding import save_embedding
+    from samphire.formats.embedding import encode
 
     embedding, record = _embedding(engine, task, reading, cache)
-    return Product((target,), lambda: save_embedding(embedding, target), record)
+    return Product(((target, encode(embedding)),), record)
 
 
 def _embedding(

@@ -1,5 +1,6 @@
 """Where results go: the names of output files, for one image and for many."""
 
+import os
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -7,7 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from samphire.arrays import ByteArray
     from samphire.batch.local import Task
+    from samphire.formats import Picture
 
 STREAM = "-"
 EMBEDDING_SUFFIX = ".embedding.safetensors"
@@ -28,10 +31,10 @@ class Target:
     def masks(self, suffix: str) -> Path:
         """The file of masks of a format.
 
-        >>> Target(Path("out/photo")).masks(".json").name
+        >>> Target(Path("out/photo")).masks(".mask.json").name
         'photo.mask.json'
         """
-        return self.exact or self.stem.with_name(f"{self.stem.name}.mask{suffix}")
+        return self.exact or self.stem.with_name(f"{self.stem.name}{suffix}")
 
     @property
     def overlay(self) -> Path:
@@ -42,6 +45,16 @@ class Target:
     def embedding(self) -> Path:
         """The file of the embedding."""
         return self.stem.with_name(f"{self.stem.name}{EMBEDDING_SUFFIX}")
+
+
+def picture_of(image: Path | bytes, target: Target, rgb: "ByteArray | None") -> "Picture":
+    """What files of masks say about the picture; of one on stdin they know the pixels alone."""
+    from samphire.formats import Picture
+
+    if isinstance(image, bytes):
+        return Picture(rgb=rgb)
+    link = os.path.relpath(os.path.abspath(image), os.path.abspath(target.stem.parent))
+    return Picture(image.name, Path(link).as_posix(), rgb)
 
 
 def names_one_file(output: str) -> bool:

@@ -9,18 +9,24 @@ from typing import Any
 import click
 import numpy as np
 
-from samphire import atomic
 from samphire.arrays import ByteArray
 from samphire.batch.journal import settings_id
 from samphire.batch.local import Outcome, Product, Task, check_free, run
 from samphire.cli.inputs import Reading
-from samphire.cli.outputs import EMBEDDING_SUFFIX, STREAM, Target, folder_targets, single_target
+from samphire.cli.outputs import (
+    EMBEDDING_SUFFIX,
+    STREAM,
+    Target,
+    folder_targets,
+    picture_of,
+    single_target,
+)
 from samphire.cli.prompted_images import PromptedImages, as_json
 from samphire.cli.report import tell, tell_all, tell_failures
 from samphire.embedding import ImageEmbedding
 from samphire.engines.base import Engine
 from samphire.errors import ImageError
-from samphire.formats import Format, save_masks
+from samphire.formats import Format, Picture, encode_masks
 from samphire.formats.embedding import load_embedding
 from samphire.formats.embedding_cache import EmbeddingCache
 from samphire.formats.prompt_records import NamedPrompts
@@ -73,8 +79,7 @@ def check_single(images: PromptedImages, options: Options, output: str | None) -
             )
         return
     target = single_target(output, task)
-    product = Product(_outputs(target, answers, options), write=lambda: None)
-    check_free(product, force=options.force)
+    check_free(_outputs(target, answers, options), force=options.force)
 
 
 def segment_one(
@@ -93,7 +98,7 @@ def segment_one(
         _write_to_stdout(_answer(engine, image, prompts, options).masks, options.formats[0])
         return 0
     product = _product(engine, image, prompts, single_target(output, task), options)
-    check_free(product, force=options.force)
+    check_free(product.outputs, force=options.force)
     product.write()
     outcome = Outcome(task, "done", product.outputs, product.record)
     tell(outcome, _in_words, as_json=options.as_json)
@@ -170,17 +175,16 @@ def _product(
     answer = _answer(engine, image, named, options)
     seconds = time.perf_counter() - started
     masks = answer.masks
-
-    def write() -> None:
-        for kind in options.formats:
-            save_masks(masks, target.masks(kind.suffix), kind.name)
-        if answer.rgb is not None and options.overlay:
-            picture = draw(answer.rgb, masks, answer.prompts)
-            atomic.write_bytes(target.overlay, encode_png(picture))
-
+    picture = picture_of(image, target, answer.rgb)
+    files = [
+        file
+        for kind in options.formats
+        for file in encode_masks(masks, target.masks(kind.suffix), kind, picture)
+    ]
+    if answer.rgb is not None and options.overlay:
+        files.append((target.overlay, encode_png(draw(answer.rgb, masks, answer.prompts))))
     return Product(
-        outputs=_outputs(target, len(masks), options),
-        write=write,
+        files=tuple(files),
         record={
             "width": masks.size.width,
             "height": masks.size.height,
@@ -230,7 +234,7 @@ def _settings(engine: Engine, options: Options) -> dict[str, Any]:
 
 
 def _write_to_stdout(masks: Masks, kind: Format) -> None:
-    (data,) = kind.encode(masks)  # more were refused before
+    (data,) = kind.encode(masks, Picture())  # more were refused before
     sys.stdout.buffer.write(data)
 
 

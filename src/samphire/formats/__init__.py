@@ -3,49 +3,30 @@
 No format knows another. Embeddings have a file of their own, ``embedding.py``.
 """
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 
 from samphire import atomic
 from samphire.errors import FileFormatError
 from samphire.formats import masks_json, png
+from samphire.formats.format import Format as Format
+from samphire.formats.format import Picture as Picture
+from samphire.formats.format import one_file
+from samphire.formats.recognise import recognise
 from samphire.masks import Masks
-
-
-@dataclass(frozen=True)
-class Format:
-    """How masks are written and read back.
-
-    Attributes:
-        name: what ``--format`` calls it.
-        suffix: of its files.
-        summary: one line for a person who chooses.
-        encode: the bytes of each file that the masks become.
-        paths: the names of these files, for a path and a number of masks.
-        read: gets them back.
-    """
-
-    name: str
-    suffix: str
-    summary: str
-    encode: Callable[[Masks], Iterable[bytes]]
-    paths: Callable[[Path, int], list[Path]]
-    read: Callable[[Path], Masks]
-
 
 FORMATS = {
     "json": Format(
         "json",
-        ".json",
+        ".mask.json",
         "all masks and scores in one file, run lengths as in SA-1B",
         masks_json.encode,
-        lambda path, _: [path],
+        one_file,
         masks_json.read,
     ),
     "png": Format(
         "png",
-        ".png",
+        ".mask.png",
         "black and white, one picture a mask",
         png.encode,
         png.paths,
@@ -55,43 +36,79 @@ FORMATS = {
 
 
 def format_of(path: str | Path, name: str | None = None) -> Format:
-    """The format with this name, or else the one of the file's suffix.
+    """The format with this name, or else the first whose suffix ends as the path does.
 
     Raises:
         FileFormatError: there is none.
     """
-    suffix = Path(path).suffix.lower()
-    for candidate in FORMATS.values():
-        if name == candidate.name or (name is None and suffix == candidate.suffix):
-            return candidate
-    known = ", ".join(f"{known.name} ({known.suffix})" for known in FORMATS.values())
-    asked = f"format {name!r}" if name is not None else f"the suffix {suffix!r} of {path}"
-    raise FileFormatError(f"{asked} is not known: expected one of {known}")
+    if name is not None:
+        if name in FORMATS:
+            return FORMATS[name]
+        raise FileFormatError(f"format {name!r} is not known: expected one of {_known()}")
+    ending, suffix = Path(path).name.lower(), Path(path).suffix.lower()
+    whole = [known for known in FORMATS.values() if ending.endswith(known.suffix)]
+    last = [known for known in FORMATS.values() if suffix and known.suffix.endswith(suffix)]
+    if not whole and not last:
+        raise FileFormatError(
+            f"the suffix {suffix!r} of {path} is not known: expected one of {_known()}"
+        )
+    return max(whole, key=lambda known: len(known.suffix)) if whole else last[0]
 
 
-def save_masks(masks: Masks, path: str | Path, format: str | None = None) -> None:  # noqa: A002
+def _known() -> str:
+    return ", ".join(f"{known.name} ({known.suffix})" for known in FORMATS.values())
+
+
+def encode_masks(
+    masks: Masks, path: Path, kind: Format, picture: Picture
+) -> Iterator[tuple[Path, bytes]]:
+    """The files that masks become in a format: names and bytes, nothing written yet."""
+    yield from zip(kind.paths(path, len(masks)), kind.encode(masks, picture), strict=True)
+
+
+def save_masks(
+    masks: Masks,
+    path: str | Path,
+    format: str | None = None,  # noqa: A002
+    *,
+    picture: Picture | None = None,
+) -> None:
     """Write masks to files, each whole or not at all; files of that name are replaced.
 
     Args:
         masks: on one image.
         path: of the file.
-        format: ``json`` or ``png``; by default the suffix decides.
+        format: a name of :data:`FORMATS`; by default the suffix decides.
+        picture: what the file shall say of the image, and its pixels for formats that show them.
 
     Raises:
         FileFormatError: the format is not known.
         OSError: the file cannot be written.
     """
     kind = format_of(path, format)
-    files = kind.paths(Path(path), len(masks))
-    for file, data in zip(files, kind.encode(masks), strict=True):
+    for file, data in encode_masks(masks, Path(path), kind, picture or Picture()):
         atomic.write_bytes(file, data)
 
 
-def load_masks(path: str | Path, format: str | None = None) -> Masks:  # noqa: A002
-    """Read masks that :func:`save_masks` wrote.
+def load_masks(
+    path: str | Path,
+    format: str | None = None,  # noqa: A002
+    *,
+    image: str | None = None,
+) -> Masks:
+    """Read masks that :func:`save_masks` or another program wrote.
+
+    Args:
+        path: of the file.
+        format: a name of :data:`FORMATS`; by default the content decides, then the suffix.
+        image: which picture, by its name in the file, where the file is about several; for YOLO,
+            whose files do not say it, the picture itself, for its size.
 
     Raises:
-        FileFormatError: the file is not what its format says.
+        FileFormatError: the file is not what its format says, or the format is write-only.
         OSError: the file cannot be read.
     """
-    return format_of(path, format).read(Path(path))
+    kind = format_of(path, format or recognise(Path(path)))
+    if kind.read is None:
+        raise FileFormatError(f"{path}: {kind.name} is written only, it cannot be read back")
+    return kind.read(Path(path), image)

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from samphire.errors import FileFormatError
+from samphire.formats.format import Picture
 from samphire.masks import Masks
 
 MAX_PIXELS = 1 << 30
@@ -28,19 +29,25 @@ def paths(path: Path, count: int) -> list[Path]:
     return [path.with_name(f"{path.stem}_{index}{path.suffix}") for index in range(count)]
 
 
-def encode(masks: Masks) -> Iterator[bytes]:
-    """The PNG of each mask, one after the other."""
+def encode(masks: Masks, picture: Picture) -> Iterator[bytes]:
+    """The PNG of each mask, one after the other; nothing is said about the picture."""
+    del picture
     for mask in masks:
         _, data = cv2.imencode(".png", mask.to_array()[0].astype(np.uint8) * 255)
         yield data.tobytes()
 
 
-def read(path: Path) -> Masks:
+def read(path: Path, image: str | None = None) -> Masks:
     """One mask: whatever is not black is on.
+
+    Args:
+        path: of one of the files.
+        image: not used: the file is about one picture.
 
     Raises:
         FileFormatError: the file is not a grey PNG of a sensible size.
     """
+    del image
     data = path.read_bytes()
     width, height = int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")
     if not data.startswith(b"\x89PNG\r\n\x1a\n") or not 0 < width * height <= MAX_PIXELS:

@@ -5,7 +5,7 @@ kB whatever the size of the picture. Writing and drawing on a photo are function
 (``formats/``, ``images/draw.py``).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any
@@ -28,6 +28,7 @@ _COLUMNS: dict[str, tuple[npt.DTypeLike, tuple[int, ...]]] = {
     "crop_box": (np.int32, (4,)),
     "parent": (np.int32, ()),
     "label": (np.int32, ()),
+    "edited": (np.bool_, ()),
 }
 
 
@@ -50,6 +51,7 @@ class Masks:
         crop_box: (N, 4) int32, the part of the image that the model saw; half-open.
         parent: (N,) int32, index of the mask it is a part of; -1 if none.
         label: (N,) int32, class; 0 if none.
+        edited: (N,) bool, changed since the model made it: the scores are those of before.
         name: N strings, of the class or of the object; empty if none.
     """
 
@@ -64,6 +66,7 @@ class Masks:
     crop_box: IntArray
     parent: IntArray
     label: IntArray
+    edited: BoolArray
     name: tuple[str, ...]
 
     def __post_init__(self) -> None:
@@ -94,6 +97,7 @@ class Masks:
             crop_box=np.tile([0, 0, size.width, size.height], (count, 1)),
             parent=np.full(count, -1),
             label=np.zeros(count, np.int32),
+            edited=np.zeros(count, np.bool_),
             name=("",) * count,
         )
 
@@ -103,7 +107,12 @@ class Masks:
         dense = np.asarray(masks) != 0
         check_shape(dense, ("N", "H", "W"), "masks")
         size = Size(*dense.shape[1:])
-        windows = [rle.narrow(rle.encode(mask), size.height) for mask in dense]
+        return cls.from_image_runs(size, (rle.encode(mask) for mask in dense))
+
+    @classmethod
+    def from_image_runs(cls, size: Size, runs: Iterable[IntArray]) -> "Masks":
+        """Masks of run lengths over the whole image, as COCO has them."""
+        windows = [rle.narrow(whole, size.height) for whole in runs]
         return cls.from_runs(size, [box for box, _ in windows], tuple(runs for _, runs in windows))
 
     def __len__(self) -> int:

@@ -98,7 +98,9 @@ def _from_pieces(starts: IntArray, ends: IntArray, size: int) -> IntArray:
     edges = np.empty(2 * int(apart[:-1].sum()), np.int64)
     edges[0::2], edges[1::2] = starts[apart[:-1]], ends[apart[1:]]
     tail = [size] if not len(edges) or edges[-1] < size else []
-    return np.diff(np.concatenate([[0], edges, tail])).astype(np.uint32)
+    made: IntArray = np.diff(np.concatenate([[0], edges, tail])).astype(np.uint32)
+    made.flags.writeable = False  # a Masks takes it as it is, without a copy
+    return made
 
 
 def to_coco(runs: IntArray) -> str:
