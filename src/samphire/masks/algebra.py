@@ -132,5 +132,5 @@ def _check_sizes(left: Size, right: Size) -> None:
     if left != right:
         raise ValueError(
             f"masks on {left} and on {right}: expected masks on images of one size "
-            "(masks.resize brings them to one)"
+            "(samphire.masks.resize changes the size)"
         )
