@@ -100,6 +100,35 @@ def combine(left: IntArray, right: IntArray, operation: np.ufunc) -> IntArray:
     return made
 
 
+def spans(runs: IntArray, height: int) -> tuple[IntArray, IntArray, IntArray]:
+    """What is on, column by column: the column of each piece, its first row and one past its last.
+
+    In order; pieces of one column do not touch, whatever runs of length zero there are.
+
+    >>> [part.tolist() for part in spans(np.array([1, 3]), 2)]
+    [[0, 1], [1, 0], [2, 2]]
+    """
+    starts, ends = _pieces(runs, height)
+    column = starts // max(height, 1)
+    apart = np.ones(len(starts) + 1, bool)
+    apart[1:-1] = (starts[1:] != ends[:-1]) | (column[1:] != column[:-1])
+    column = column[apart[:-1]]
+    return column, starts[apart[:-1]] - column * height, ends[apart[1:]] - column * height
+
+
+def from_pieces(starts: IntArray, ends: IntArray, size: int) -> IntArray:
+    """Runs over ``size`` pixels of pieces that are on: not empty, in any order, they may overlap.
+
+    >>> from_pieces(np.array([4, 1, 2]), np.array([6, 3, 4]), 9).tolist()
+    [1, 5, 3]
+    """
+    order = np.argsort(starts, kind="stable")
+    starts, reach = starts[order], np.maximum.accumulate(ends[order])
+    apart = np.ones(len(starts) + 1, bool)
+    apart[1:-1] = starts[1:] > reach[:-1]
+    return _from_pieces(starts[apart[:-1]], reach[apart[1:]], size)
+
+
 def _pieces(runs: IntArray, height: int) -> tuple[IntArray, IntArray]:
     """Where the runs that are on start and end (exclusive), cut at the ends of columns."""
     edges = np.cumsum(runs, dtype=np.int64)
