@@ -76,6 +76,30 @@ def narrow(runs: IntArray, height: int) -> tuple[Box, IntArray]:
     return (x0, y0, x1, y1), _from_pieces(starts + shift, ends + shift, (y1 - y0) * (x1 - x0))
 
 
+def combine(left: IntArray, right: IntArray, operation: np.ufunc) -> IntArray:
+    """Runs of what a function of two truth values makes of two masks, from run edges alone.
+
+    Args:
+        left: runs of a mask.
+        right: runs of a mask of as many pixels, at least one, in the same frame.
+        operation: ``np.logical_or`` gives the union, ``np.logical_and`` the intersection,
+            ``np.greater`` what is in the left one only; off with off must be off.
+
+    >>> combine(np.array([1, 3]), np.array([0, 2, 2]), np.greater).tolist()
+    [2, 2]
+    """
+    near, far = np.cumsum(left, dtype=np.int64), np.cumsum(right, dtype=np.int64)
+    places = np.sort(np.concatenate([[0], near[:-1], far[:-1]]))
+    on = operation(
+        np.searchsorted(near, places, side="right") % 2 == 1,
+        np.searchsorted(far, places, side="right") % 2 == 1,
+    )
+    changes = np.concatenate([on[:1], on[1:] != on[:-1]])
+    made: IntArray = np.diff(np.concatenate([[0], places[changes], near[-1:]])).astype(np.uint32)
+    made.flags.writeable = False
+    return made
+
+
 def _pieces(runs: IntArray, height: int) -> tuple[IntArray, IntArray]:
     """Where the runs that are on start and end (exclusive), cut at the ends of columns."""
     edges = np.cumsum(runs, dtype=np.int64)
