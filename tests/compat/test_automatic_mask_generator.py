@@ -2,13 +2,20 @@
 
 import json
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from pycocotools import mask as coco
 
 from samphire.compat import SamAutomaticMaskGenerator, SamPredictor
+from samphire.compat.segment_anything.automatic_mask_generator import (
+    _nms,
+    _without_small_regions,
+)
+from samphire.errors import NonFiniteError
 from samphire.masks import Masks
+from samphire.masks.overlap import box_nms
 from samphire.predict.everything import segment_everything
 from samphire.predict.everything_settings import EverythingSettings
 
@@ -186,3 +193,57 @@ def test_it_finds_what_samphire_finds(sam, tiny_engine, photo):
     theirs = Masks.from_arrays([record["segmentation"] for record in records])
     assert len(ours) == len(theirs)
     np.testing.assert_array_equal(ours.area, theirs.area)
+
+
+def test_equal_lines_all_stay_as_published_and_ours_keeps_one():
+    line = np.zeros((3, 20, 20), np.bool_)
+    line[:, 4, 2:18] = True
+    masks = Masks.from_arrays(line)
+    assert _nms(masks, np.zeros(3), 0.7).tolist() == [0, 1, 2]
+    assert box_nms(masks.boxes, np.arange(3), 0.7).tolist() == [0]
+
+
+def test_ties_are_settled_by_the_order_in_memory_as_published():
+    squares = np.zeros((2, 20, 20), np.bool_)
+    squares[:, 2:12, 2:12] = True
+    assert _nms(Masks.from_arrays(squares), np.array([5, 5]), 0.7).tolist() == [0]
+    assert _nms(Masks.from_arrays(squares), np.array([5, 4]), 0.7).tolist() == [1]
+
+
+def test_cleaning_keeps_the_scores_of_before_and_prefers_what_needed_none():
+    whole = np.zeros((20, 20), np.bool_)
+    whole[2:18, 2:18] = True
+    holed = whole.copy()
+    holed[5, 5] = False
+    masks = replace(Masks.from_arrays([holed, whole]), predicted_iou=np.array([0.99, 0.9]))
+    cleaned = _without_small_regions(masks, 5, 0.7)
+    assert cleaned.predicted_iou.tolist() == pytest.approx([0.9])
+    assert cleaned.edited.tolist() == [False]
+    alone = _without_small_regions(masks[0], 5, 0.7)
+    assert alone.predicted_iou.tolist() == pytest.approx([0.99])
+    assert alone.edited.tolist() == [True]
+
+
+def test_a_model_that_gives_nan_is_an_error_not_an_empty_mask(sam, photo):
+    sam.pixel_std = sam.pixel_std * float("nan")
+    with pytest.raises(NonFiniteError):
+        SamAutomaticMaskGenerator(sam, **ANY).generate(photo)
+
+
+@pytest.mark.parametrize("shape", [(1, 200), (200, 1), (1, 1)])
+def test_thin_pictures_have_records_or_none_with_and_without_crops(sam, shape):
+    picture = np.full((*shape, 3), 99, np.uint8)
+    for layers in (0, 2):
+        generator = SamAutomaticMaskGenerator(sam, crop_n_layers=layers, **ANY)
+        for record in generator.generate(picture):
+            assert record["segmentation"].shape == shape
+
+
+def test_the_batch_changes_no_record(sam, photo):
+    few, many = (
+        SamAutomaticMaskGenerator(sam, points_per_batch=batch, **RAW).generate(photo)
+        for batch in (1, 64)
+    )
+    for mine, other in zip(few, many, strict=True):
+        np.testing.assert_array_equal(mine["segmentation"], other["segmentation"])
+        assert mine["predicted_iou"] == other["predicted_iou"]

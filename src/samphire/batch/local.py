@@ -22,7 +22,7 @@ from samphire import atomic
 from samphire.batch.journal import Entry, Journal, content_id, open_journal
 from samphire.batch.processes import OpenWorker, processes, result
 from samphire.batch.task import Product, Task
-from samphire.errors import ImageError, OutputExistsError, SamphireError
+from samphire.errors import ImageError, OutputExistsError, SamphireError, WorkerDiedError
 
 
 @dataclass(frozen=True)
@@ -239,6 +239,8 @@ def _finish(
     try:
         product = product_of()
         check_free(product.outputs, force=plan.force, owned=frozenset(plan.earlier))
+    except WorkerDiedError:  # nobody knows which input it was
+        raise
     except (SamphireError, OSError) as error:  # of this input, or of the names of its outputs
         if not plan.known_outputs:
             journal.append(replace(entry, outcome="failed", error=str(error)))

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from functools import partial
 from multiprocessing import get_context, parent_process
 
 from samphire.batch.task import Product, Task
@@ -46,7 +47,7 @@ def processes(
         ) as pool,
     ):
         try:
-            yield lambda task: pool.submit(_make, task)
+            yield partial(_submit, pool)
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
@@ -57,8 +58,19 @@ def result(future: Future[Product]) -> Product:
     Raises:
         WorkerDiedError: the process ended before it was done.
     """
-    try:
+    with _death_told():
         return future.result()
+
+
+def _submit(pool: ProcessPoolExecutor, task: Task) -> Future[Product]:
+    with _death_told():
+        return pool.submit(_make, task)
+
+
+@contextmanager
+def _death_told() -> Iterator[None]:
+    try:
+        yield
     except BrokenProcessPool as error:
         raise WorkerDiedError(
             "a worker process ended before it was done, perhaps for want of memory: give fewer "
