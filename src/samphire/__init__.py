@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from samphire.masks import Masks as Masks
     from samphire.predict.embed import embed as embed
     from samphire.predict.embed import embed_many as embed_many
+    from samphire.predict.everything import segment_everything as segment_everything
+    from samphire.predict.everything_settings import EverythingSettings as EverythingSettings
     from samphire.predict.prompted import decode as decode
     from samphire.predict.prompted import segment as segment
     from samphire.prompts import Prompts as Prompts
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "Decoded": "samphire.masks",
     "EmbeddingCache": "samphire.formats.embedding_cache",
+    "EverythingSettings": "samphire.predict.everything_settings",
     "ImageEmbedding": "samphire.embedding",
     "Masks": "samphire.masks",
     "Prompts": "samphire.prompts",
@@ -46,11 +49,13 @@ _HOMES = {
     "save_embedding": "samphire.formats.embedding",
     "save_masks": "samphire.formats",
     "segment": "samphire.predict.prompted",
+    "segment_everything": "samphire.predict.everything",
 }
 
 __all__ = [
     "Decoded",
     "EmbeddingCache",
+    "EverythingSettings",
     "ImageEmbedding",
     "Masks",
     "Prompts",
@@ -66,6 +71,7 @@ __all__ = [
     "save_embedding",
     "save_masks",
     "segment",
+    "segment_everything",
 ]
 
 

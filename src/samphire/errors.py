@@ -8,6 +8,9 @@
     ├── OutputExistsError(FileExistsError)  an output that would be overwritten
     ├── EmbeddingMismatchError(ValueError)  an embedding made by another model
     ├── NonFiniteError(ArithmeticError)   the model gave NaN or infinity
+    ├── CancelledError(RuntimeError)      the caller asked to stop
+    ├── MemoryBudgetError(MemoryError)    the work does not fit into the memory allowed
+    ├── WorkerDiedError(RuntimeError)     a process of a run ended by itself
     ├── EngineUnavailableError(RuntimeError)  a runtime or device that cannot run here
     ├── MissingExtraError(ImportError)    an optional dependency is not installed
     └── WeightsError(RuntimeError)        weights that cannot be had or used
@@ -52,6 +55,18 @@ class EmbeddingMismatchError(SamphireError, ValueError):
 
 class NonFiniteError(SamphireError, ArithmeticError):
     """The model gave NaN or infinity."""
+
+
+class CancelledError(SamphireError, RuntimeError):
+    """The caller asked to stop."""
+
+
+class MemoryBudgetError(SamphireError, MemoryError):
+    """The work does not fit into the memory allowed."""
+
+
+class WorkerDiedError(SamphireError, RuntimeError):
+    """A process of a run ended by itself."""
 
 
 class EngineUnavailableError(SamphireError, RuntimeError):

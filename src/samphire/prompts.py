@@ -255,6 +255,15 @@ class InputPrompts:
     def __len__(self) -> int:
         return len(self.points)
 
+    def __getitem__(self, objects: slice) -> "InputPrompts":
+        """Some of the objects."""
+        return InputPrompts(
+            points=self.points[objects],
+            labels=self.labels[objects],
+            boxes=None if self.boxes is None else self.boxes[objects],
+            masks=None if self.masks is None else self.masks[objects],
+        )
+
     def __repr__(self) -> str:
         objects, points, _ = self.points.shape
         boxes = "" if self.boxes is None else ", boxes"

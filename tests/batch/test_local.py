@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from samphire.batch.local import Product, Task, find_tasks, named_apart, run
+from samphire.batch.local import find_tasks, named_apart, run
+from samphire.batch.task import Product, Task
 from samphire.errors import ImageError
 
 SUFFIXES = frozenset({".jpg", ".png"})

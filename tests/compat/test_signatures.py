@@ -129,6 +129,26 @@ ORIGINAL = BUILDERS | {
     "utils.transforms:ResizeLongestSide.apply_coords_torch": "self, coords, original_size",
     "utils.transforms:ResizeLongestSide.apply_boxes_torch": "self, boxes, original_size",
     "utils.transforms:ResizeLongestSide.get_preprocess_shape": "oldh, oldw, long_side_length",
+    "utils.amg:MaskData.filter": "self, keep",
+    "utils.amg:MaskData.cat": "self, new_stats",
+    "utils.amg:MaskData.items": "self",
+    "utils.amg:MaskData.to_numpy": "self",
+    "utils.amg:is_box_near_crop_edge": "boxes, crop_box, orig_box, atol=20.0",
+    "utils.amg:box_xyxy_to_xywh": "box_xyxy",
+    "utils.amg:mask_to_rle_pytorch": "tensor",
+    "utils.amg:rle_to_mask": "rle",
+    "utils.amg:area_from_rle": "rle",
+    "utils.amg:calculate_stability_score": "masks, mask_threshold, threshold_offset",
+    "utils.amg:build_point_grid": "n_per_side",
+    "utils.amg:build_all_layer_point_grids": "n_per_side, n_layers, scale_per_layer",
+    "utils.amg:generate_crop_boxes": "im_size, n_layers, overlap_ratio",
+    "utils.amg:uncrop_boxes_xyxy": "boxes, crop_box",
+    "utils.amg:uncrop_points": "points, crop_box",
+    "utils.amg:uncrop_masks": "masks, crop_box, orig_h, orig_w",
+    "utils.amg:remove_small_regions": "mask, area_thresh, mode",
+    "utils.amg:coco_encode_rle": "uncompressed_rle",
+    "utils.amg:batched_mask_to_box": "masks",
+    "automatic_mask_generator:SamAutomaticMaskGenerator.generate": "self, image",
     "utils.onnx:SamOnnxModel": (
         "model, return_single_mask, use_stability_score=False, return_extra_metrics=False"
     ),
@@ -232,12 +252,3 @@ def test_sam_has_the_published_attributes_and_buffers(sam):
     assert sam.pixel_mean.flatten().tolist() == pytest.approx([123.675, 116.28, 103.53])
     assert sam.device == sam.pixel_mean.device
     assert not [name for name in sam.state_dict() if name.startswith("pixel")]
-
-
-def test_everything_mode_says_that_it_is_not_here_yet(installed, sam):
-    from segment_anything import SamAutomaticMaskGenerator
-
-    with pytest.raises(NotImplementedError, match=r"not here yet.*predict_torch"):
-        SamAutomaticMaskGenerator(sam)
-    with pytest.raises(ImportError, match="build_point_grid is not here yet"):
-        from segment_anything.utils.amg import build_point_grid  # noqa: F401

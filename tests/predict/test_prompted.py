@@ -245,7 +245,7 @@ def test_a_model_that_gives_nan_is_an_error_and_not_a_mask(embedding):
      ({"boxes": [(2, 2, 30, 30)], "points": [(5, 5)]}, False)],
 )  # fmt: skip
 def test_a_model_trained_with_boxes_warns_once_of_other_prompts(tiny_sam, caplog, given, warned):
-    prompted._warn_of_untrained_prompts.cache_clear()
+    prompted._warn_once.cache_clear()
     engine = TorchEngine(tiny_sam, model="medical", preprocessing="medsam-64")
     for _ in range(2):
         samphire.segment(engine, picture(), **given)

@@ -1,6 +1,7 @@
-"""A run over many files on this machine: one after the other, resumable, no file stops the rest.
+"""A run over many files on this machine: resumable, no file stops the rest.
 
-Every folder run of every command goes through :func:`run`. What a file becomes is the caller's
+Every folder run of every command goes through :func:`run`, one file after the other, or
+:func:`run_in_processes`. What a file becomes is the caller's
 function. A run that was killed at any moment is started again with the same command: what is done
 and unchanged is skipped, what was being written is written again. Where only the detail of an input
 changed, such as its prompts in a file, its outputs are replaced; for any other change ``force``
@@ -11,51 +12,17 @@ that is known of outputs made before.
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 from samphire import atomic
 from samphire.batch.journal import Entry, Journal, content_id, open_journal
-from samphire.errors import ImageError, OutputExistsError, SamphireError
-
-
-@dataclass(frozen=True)
-class Task:
-    """One input.
-
-    Attributes:
-        name: unique in the run: the path below the folder that was given.
-        source: the file.
-        detail: id of what else belongs to this input alone, such as its prompts; empty if nothing.
-    """
-
-    name: str
-    source: Path
-    detail: str = ""
-
-
-@dataclass(frozen=True)
-class Product:
-    """What an input became, not yet on the disk: data, so that another process may make it.
-
-    Attributes:
-        files: the files it becomes, names and bytes.
-        record: what there is to tell about it, for JSON.
-    """
-
-    files: tuple[tuple[Path, bytes], ...]
-    record: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def outputs(self) -> tuple[Path, ...]:
-        """The names of the files."""
-        return tuple(path for path, _ in self.files)
-
-    def write(self) -> None:
-        """Write the files, each whole or not at all."""
-        for path, data in self.files:
-            atomic.write_bytes(path, data)
+from samphire.batch.processes import OpenWorker, processes, result
+from samphire.batch.task import Product, Task
+from samphire.errors import ImageError, OutputExistsError, SamphireError, WorkerDiedError
 
 
 @dataclass(frozen=True)
@@ -114,6 +81,7 @@ def run(
     folder: Path,
     settings: str,
     force: bool = False,
+    announce: Callable[[Task, Product], None] = lambda _task, _product: None,
 ) -> Iterator[Outcome]:
     """Work through the tasks; yields how each went, as it goes.
 
@@ -123,6 +91,7 @@ def run(
         folder: of the outputs and the journal.
         settings: id of all that outputs depend on besides the input, see ``settings_id``.
         force: replace outputs of other runs, and do again what is done.
+        announce: told of each product before it is written.
 
     Raises:
         OSError: an output cannot be written (a full disk stops the run; nothing is lost).
@@ -130,17 +99,57 @@ def run(
     """
     with open_journal(folder) as journal:
         for task in tasks:
-            try:
-                check_regular(task.source)
-                content = content_id(task.source)
-            except ImageError as error:
-                yield Outcome(task, "failed", error=str(error))
-            except OSError as error:
-                reason = f"{task.source} cannot be read: {error.strerror}"
-                yield Outcome(task, "failed", error=reason)
+            plan = _plan(task, settings, journal, folder, force=force)
+            if isinstance(plan, _Plan):
+                yield _finish(plan, partial(produce, task), journal, folder, announce)
             else:
-                entry = Entry(task.name, content, settings, "writing", detail=task.detail)
-                yield _work(task, entry, produce, journal, folder, force=force)
+                yield plan
+
+
+def run_in_processes(
+    tasks: Iterable[Task],
+    open_worker: OpenWorker,
+    *,
+    folder: Path,
+    settings: str,
+    force: bool = False,
+    announce: Callable[[Task, Product], None] = lambda _task, _product: None,
+    jobs: int,
+    threads: int,
+) -> Iterator[Outcome]:
+    """As :func:`run`, several tasks at once; yields them as they are done, in any order.
+
+    This process keeps the journal and writes the files; the others make them. No more tasks are
+    handed out than there are processes, so a run that is killed has lost no more than those.
+
+    Args:
+        tasks: inputs, their names unique.
+        open_worker: called once in each process, for what ``produce`` is to :func:`run`; it and
+            the products travel between processes.
+        folder: see :func:`run`, as ``settings``, ``force`` and ``announce``.
+        settings: of the outputs.
+        force: replace.
+        announce: told, in this process.
+        jobs: processes.
+        threads: of each process.
+
+    Raises:
+        OSError: an output cannot be written.
+        OutputExistsError: another run is writing into the folder.
+        WorkerDiedError: a process ended; what was finished stays.
+    """
+    with open_journal(folder) as journal, processes(open_worker, jobs, threads) as submit:
+        waiting: dict[Future[Product], _Plan] = {}
+        for task in tasks:
+            plan = _plan(task, settings, journal, folder, force=force)
+            if isinstance(plan, _Plan):
+                waiting[submit(task)] = plan
+            else:
+                yield plan
+            while len(waiting) >= jobs:
+                yield from _finish_some(waiting, journal, folder, announce)
+        while waiting:
+            yield from _finish_some(waiting, journal, folder, announce)
 
 
 def check_regular(path: Path) -> None:
@@ -174,16 +183,37 @@ def check_free(
         )
 
 
-def _work(
-    task: Task,
-    entry: Entry,
-    produce: Callable[[Task], Product],
-    journal: Journal,
-    folder: Path,
-    *,
-    force: bool,
-) -> Outcome:
-    """One input, from the journal's word about it to the next."""
+@dataclass(frozen=True)
+class _Plan:
+    """A task that has to be done.
+
+    Attributes:
+        entry: its next line in the journal.
+        known_outputs: whether the journal knows outputs of it, which a failure must not hide.
+        earlier: outputs made before that may be replaced.
+        force: so may all others.
+    """
+
+    task: Task
+    entry: Entry
+    known_outputs: bool
+    earlier: tuple[Path, ...]
+    force: bool
+
+
+def _plan(
+    task: Task, settings: str, journal: Journal, folder: Path, *, force: bool
+) -> _Plan | Outcome:
+    """What to do about one input, by the journal; an Outcome where there is nothing to do."""
+    try:
+        check_regular(task.source)
+        content = content_id(task.source)
+    except ImageError as error:
+        return Outcome(task, "failed", error=str(error))
+    except OSError as error:
+        reason = f"{task.source} cannot be read: {error.strerror}"
+        return Outcome(task, "failed", error=reason)
+    entry = Entry(task.name, content, settings, "writing", detail=task.detail)
     known = journal.last(task.name) or replace(entry, outcome="failed")  # as good as nothing
     same = (known.content, known.settings) == (entry.content, entry.settings)
     made = [folder / name for name in known.outputs if journal.maker(name) == task.name]
@@ -191,23 +221,49 @@ def _work(
     finished = same and whole and (known.outcome, known.detail) == ("done", task.detail)
     if finished and not force:
         return Outcome(task, "skipped", tuple(made))
-    earlier = made if same or force else []
+    earlier = tuple(made) if same or force else ()
     for path in earlier:
         atomic.remove_leftovers(path)
+    return _Plan(task, entry, bool(known.outputs), earlier, force)
+
+
+def _finish(
+    plan: _Plan,
+    product_of: Callable[[], Product],
+    journal: Journal,
+    folder: Path,
+    announce: Callable[[Task, Product], None],
+) -> Outcome:
+    """One input, from the journal's word about it to the next."""
+    task, entry = plan.task, plan.entry
     try:
-        product = produce(task)
-        check_free(product.outputs, force=force, owned=frozenset(earlier))
+        product = product_of()
+        check_free(product.outputs, force=plan.force, owned=frozenset(plan.earlier))
+    except WorkerDiedError:  # nobody knows which input it was
+        raise
     except (SamphireError, OSError) as error:  # of this input, or of the names of its outputs
-        if not known.outputs:
+        if not plan.known_outputs:
             journal.append(replace(entry, outcome="failed", error=str(error)))
         return Outcome(task, "failed", error=str(error))
-    stale = [path for path in earlier if path not in product.outputs]
+    announce(task, product)
+    stale = [path for path in plan.earlier if path not in product.outputs]
     journal.append(replace(entry, outputs=_names([*product.outputs, *stale], folder)))
     product.write()
     for path in stale:  # of an object, a reading or a format that is no longer asked for
         path.unlink(missing_ok=True)
     journal.append(replace(entry, outcome="done", outputs=_names(product.outputs, folder)))
     return Outcome(task, "done", product.outputs, product.record)
+
+
+def _finish_some(
+    waiting: dict[Future[Product], _Plan],
+    journal: Journal,
+    folder: Path,
+    announce: Callable[[Task, Product], None],
+) -> Iterator[Outcome]:
+    """Wait for the next products, and write them."""
+    for future in wait(waiting, return_when=FIRST_COMPLETED).done:
+        yield _finish(waiting.pop(future), partial(result, future), journal, folder, announce)
 
 
 def _names(paths: Iterable[Path], folder: Path) -> tuple[str, ...]:

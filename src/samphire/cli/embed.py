@@ -21,7 +21,8 @@ from samphire.cli.parsing import (
 )
 
 if TYPE_CHECKING:
-    from samphire.batch.local import Outcome, Product, Task
+    from samphire.batch.local import Outcome
+    from samphire.batch.task import Product, Task
     from samphire.embedding import ImageEmbedding
     from samphire.engines.base import Engine
     from samphire.formats.embedding_cache import EmbeddingCache
@@ -140,7 +141,7 @@ def _product(
     engine: "Engine", task: "Task", target: Path, reading: Reading, cache: "EmbeddingCache | None"
 ) -> "Product":
     """The file of one embedding, ready to be written."""
-    from samphire.batch.local import Product
+    from samphire.batch.task import Product
     from samphire.formats.embedding import encode
 
     embedding, record = _embedding(engine, task, reading, cache)

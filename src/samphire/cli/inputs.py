@@ -12,7 +12,7 @@ import click
 from samphire.cli.outputs import EMBEDDING_SUFFIX, STREAM, names_one_file
 
 if TYPE_CHECKING:
-    from samphire.batch.local import Task
+    from samphire.batch.task import Task
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,5 @@
 """Where results go: the names of output files, for one image and for many."""
 
-import os
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -8,9 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from samphire.arrays import ByteArray
-    from samphire.batch.local import Task
-    from samphire.formats import Picture
+    from samphire.batch.task import Task
 
 STREAM = "-"
 EMBEDDING_SUFFIX = ".embedding.safetensors"
@@ -45,16 +42,6 @@ class Target:
     def embedding(self) -> Path:
         """The file of the embedding."""
         return self.stem.with_name(f"{self.stem.name}{EMBEDDING_SUFFIX}")
-
-
-def picture_of(image: Path | bytes, target: Target, rgb: "ByteArray | None") -> "Picture":
-    """What files of masks say about the picture; of one on stdin they know the pixels alone."""
-    from samphire.formats import Picture
-
-    if isinstance(image, bytes):
-        return Picture(rgb=rgb)
-    link = os.path.relpath(os.path.abspath(image), os.path.abspath(target.stem.parent))
-    return Picture(image.name, Path(link).as_posix(), rgb)
 
 
 def names_one_file(output: str) -> bool:

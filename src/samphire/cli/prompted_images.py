@@ -14,7 +14,8 @@ from typing import Any
 import click
 
 from samphire.batch.journal import settings_id
-from samphire.batch.local import Task, named_apart
+from samphire.batch.local import named_apart
+from samphire.batch.task import Task
 from samphire.errors import SamphireError
 from samphire.formats.prompt_records import NamedPrompts, PromptsFile, counted
 from samphire.formats.prompts_file import load_prompts

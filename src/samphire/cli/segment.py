@@ -13,7 +13,7 @@ from samphire.cli.inputs import (
     is_one_image,
     output_folder,
 )
-from samphire.cli.outputs import STREAM, names_one_file
+from samphire.cli.outputs import STREAM
 from samphire.cli.parsing import (
     BOX,
     POINT,
@@ -30,7 +30,6 @@ from samphire.errors import SamphireError
 
 if TYPE_CHECKING:
     from samphire.cli.prompted_images import PromptedImages
-    from samphire.formats import Format
     from samphire.prompts import Prompts
 
 
@@ -110,10 +109,12 @@ def segment(  # noqa: PLR0913, PLR0917 - one parameter an option
         raise click.UsageError("no image: give IMAGE, FOLDER, or - for stdin")
     if prompts_file is not None and (points or background or boxes or mask):
         raise click.UsageError("--prompts is all prompts: leave out --point, --box and --mask")
+    from samphire.cli.mask_files import formats_by_name
+
     asked = None
     if prompts_file is None:
         asked = _prompts(points, background, boxes, mask, max_pixels)
-    formats = _formats(format_names, output)
+    formats = formats_by_name(format_names, output, "png")
     check_inputs(inputs)
     if output == STREAM and (as_json or overlay):
         raise click.UsageError("--output - is the masks alone: leave out --json and --overlay")
@@ -150,7 +151,7 @@ def _images(
     prompts_file: str | None,
 ) -> "PromptedImages":
     """The images with their prompts: the same for all, or those of a file."""
-    from samphire.batch.local import Task
+    from samphire.batch.task import Task
     from samphire.cli.prompted_images import pair, read_prompts, with_prompts
 
     if folder is None:
@@ -191,22 +192,3 @@ def _prompts(
         )
     except SamphireError as error:
         raise click.UsageError(str(error)) from error
-
-
-def _formats(names: str | None, output: str | None) -> tuple["Format", ...]:
-    """The formats by name, by the output's suffix, or PNG (JSON for stdout)."""
-    from samphire.formats import FORMATS, format_of
-
-    try:
-        if names is not None:
-            chosen = tuple(format_of("", name) for name in dict.fromkeys(names.split(",")))
-            if len(chosen) > 1 and output is not None and names_one_file(output):
-                raise click.UsageError(f"--output {output} is one file: name a folder for {names}")
-            return chosen
-        if output == STREAM:
-            return (FORMATS["json"],)
-        if output is not None and names_one_file(output):
-            return (format_of(output),)
-    except SamphireError as error:
-        raise click.UsageError(str(error)) from error
-    return (FORMATS["png"],)

@@ -11,14 +11,15 @@ import numpy as np
 
 from samphire.arrays import ByteArray
 from samphire.batch.journal import settings_id
-from samphire.batch.local import Outcome, Product, Task, check_free, run
+from samphire.batch.local import Outcome, check_free, run
+from samphire.batch.task import Product, Task
 from samphire.cli.inputs import Reading
+from samphire.cli.mask_files import contents, paths, picture_of, scores
 from samphire.cli.outputs import (
     EMBEDDING_SUFFIX,
     STREAM,
     Target,
     folder_targets,
-    picture_of,
     single_target,
 )
 from samphire.cli.prompted_images import PromptedImages, as_json
@@ -26,7 +27,7 @@ from samphire.cli.report import tell, tell_all, tell_failures
 from samphire.embedding import ImageEmbedding
 from samphire.engines.base import Engine
 from samphire.errors import ImageError
-from samphire.formats import Format, Picture, encode_masks
+from samphire.formats import Format, Picture
 from samphire.formats.embedding import load_embedding
 from samphire.formats.embedding_cache import EmbeddingCache
 from samphire.formats.prompt_records import NamedPrompts
@@ -79,7 +80,9 @@ def check_single(images: PromptedImages, options: Options, output: str | None) -
             )
         return
     target = single_target(output, task)
-    check_free(_outputs(target, answers, options), force=options.force)
+    check_free(
+        paths(target, answers, options.formats, overlay=options.overlay), force=options.force
+    )
 
 
 def segment_one(
@@ -176,46 +179,20 @@ def _product(
     seconds = time.perf_counter() - started
     masks = answer.masks
     picture = picture_of(image, target, answer.rgb)
-    files = [
-        file
-        for kind in options.formats
-        for file in encode_masks(masks, target.masks(kind.suffix), kind, picture)
-    ]
-    if answer.rgb is not None and options.overlay:
-        files.append((target.overlay, encode_png(draw(answer.rgb, masks, answer.prompts))))
+    overlay = None
+    if options.overlay and answer.rgb is not None:
+        overlay = encode_png(draw(answer.rgb, masks, answer.prompts))
     return Product(
-        files=tuple(files),
+        files=contents(masks, target, options.formats, picture, overlay),
         record={
             "width": masks.size.width,
             "height": masks.size.height,
             "seconds": round(seconds, 3),
             "engine": str(engine.info),
             "embedding": answer.embedding,
-            "masks": [_scores(masks, index) for index in range(len(masks))],
+            "masks": [scores(masks, index) for index in range(len(masks))],
         },
     )
-
-
-def _outputs(target: Target, count: int, options: Options) -> tuple[Path, ...]:
-    """The files that so many masks of one image become."""
-    files = [
-        path for kind in options.formats for path in kind.paths(target.masks(kind.suffix), count)
-    ]
-    return (*files, target.overlay) if options.overlay else tuple(files)
-
-
-def _scores(masks: Masks, index: int) -> dict[str, Any]:
-    """What JSON tells about one mask; the box is x0, y0, x1, y1."""
-    return {
-        "prompt_index": int(masks.prompt_index[index]),
-        "candidate": int(masks.candidate[index]),
-        "predicted_iou": round(float(masks.predicted_iou[index]), 6),
-        "stability_score": round(float(masks.stability[index]), 6),
-        "area": int(masks.area[index]),
-        "box": [int(edge) for edge in masks.boxes[index]],
-        "label": int(masks.label[index]),
-        "name": masks.name[index],
-    }
 
 
 def _settings(engine: Engine, options: Options) -> dict[str, Any]:

@@ -16,11 +16,3 @@ class ImageNotSetError(SamphireError, RuntimeError):
 
 class NamesTakenError(SamphireError, ImportError):
     """Another package of that name is already imported."""
-
-
-class NotYetError(SamphireError, NotImplementedError):
-    """A published name that Samphire does not fill yet."""
-
-
-class ModuleNotYetError(SamphireError, ImportError):
-    """A published module that Samphire does not fill yet."""

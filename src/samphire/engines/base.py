@@ -42,6 +42,11 @@ class Engine(Protocol):
         """What it is."""
         ...
 
+    @property
+    def encode_bytes(self) -> int:
+        """Memory that encoding one picture takes while it runs, about, beyond the weights."""
+        ...
+
     def encode(self, pixels: FloatArray) -> FloatArray:
         """Image embeddings (B, 256, G, G) float32 of pixels (B, 3, S, S) float32, normalised."""
         ...

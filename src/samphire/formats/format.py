@@ -3,7 +3,7 @@
 Not the formats themselves, each a file beside this one, nor the table of them (``__init__.py``).
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,6 +52,8 @@ class Format:
         losses: what these masks would lose in this format, one line each, to be told before
             anything is written.
         needs_pixels: ``encode`` reads ``Picture.rgb``.
+        combined: name of the one file that tells of many pictures, where there is such a thing.
+        combine: makes it of the files of each picture.
     """
 
     name: str
@@ -62,3 +64,5 @@ class Format:
     read: Callable[[Path, str | None], Masks] | None
     losses: Callable[[Masks], tuple[str, ...]] = nothing_lost
     needs_pixels: bool = False
+    combined: str = ""
+    combine: Callable[[Sequence[bytes]], bytes] | None = None

@@ -11,6 +11,8 @@ area, union and intersection need no pixel.
 Source: cocoapi ``common/maskApi.c`` for the order and for the compressed string.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from samphire.arrays import BoolArray, IntArray
@@ -29,6 +31,21 @@ def encode(mask: BoolArray) -> IntArray:
     edges = np.flatnonzero(flat[1:] != flat[:-1]) + 1
     start = [0] if flat.size and flat[0] else []
     return np.diff(np.concatenate([start, [0], edges, [flat.size]])).astype(np.uint32)
+
+
+def join(parts: Sequence[IntArray]) -> IntArray:
+    """Runs of masks of one height that lie side by side, left to right, as those of one mask.
+
+    >>> join([np.array([1, 3]), np.array([0, 2, 2])]).tolist()
+    [1, 5, 2]
+    """
+    edges = [np.cumsum(runs, dtype=np.int64) for runs in parts]
+    ends = np.cumsum([edge[-1] for edge in edges])
+    whole = [edge + end - edge[-1] for edge, end in zip(edges, ends, strict=True)]
+    starts = np.concatenate([edge[0::2][: len(edge) // 2] for edge in whole])
+    stops = np.concatenate([edge[1::2] for edge in whole])
+    filled = stops > starts
+    return _from_pieces(starts[filled], stops[filled], int(ends[-1]))
 
 
 def decode(runs: IntArray, height: int, width: int) -> BoolArray:

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from samphire.arrays import FloatArray, IntArray
-from samphire.embedding import ImageEmbedding, LowRes
+from samphire.embedding import EngineInfo, ImageEmbedding, LowRes
 from samphire.engines.base import Engine, Session
 from samphire.errors import PromptError
 from samphire.geometry import Frame
@@ -156,9 +156,8 @@ def _answers(
 ) -> Iterator[_Answer]:
     """Decode the objects, those of equal length together, ``OBJECTS_PER_CALL`` at a time."""
     _check(prompts, embedding)
-    record = preprocessing(engine.info.preprocessing)
-    if record.boxes_only and any(item.box is None for item in prompts.objects):
-        _warn_of_untrained_prompts(engine.info.model)
+    if any(item.box is None for item in prompts.objects):
+        warn_of_untrained_prompts(engine.info)
     session = engine.session(embedding)
     for group in prompts.groups():
         for start in range(0, len(group), OBJECTS_PER_CALL):
@@ -186,8 +185,14 @@ def _check(prompts: Prompts, embedding: ImageEmbedding) -> None:
             )
 
 
+def warn_of_untrained_prompts(info: EngineInfo) -> None:
+    """Say so, once a model, if it was not trained for prompts without a box."""
+    if preprocessing(info.preprocessing).boxes_only:
+        _warn_once(info.model)
+
+
 @functools.cache  # once a model, not once a click
-def _warn_of_untrained_prompts(model: str) -> None:
+def _warn_once(model: str) -> None:
     logger.warning(
         "%s was trained with boxes alone: its answers to clicks and masks are guesses; give each "
         "object a box",
