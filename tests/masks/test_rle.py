@@ -133,3 +133,27 @@ def test_runs_that_do_not_fill_the_mask_are_refused(runs):
 
 def test_a_mask_beyond_32_bits_of_pixels_has_its_area():
     assert rle.area(np.array([0, 2**32 - 1, 0, 2**32 - 1], np.uint32)) == 2 * (2**32 - 1)
+
+
+@quick
+@given(masks)
+def test_spans_are_the_pieces_of_each_column_and_give_the_runs_back(mask):
+    height = mask.shape[0]
+    column, top, bottom = rle.spans(rle.encode(mask), height)
+    painted = np.zeros_like(mask)
+    for x, start, end in zip(column, top, bottom, strict=True):
+        assert not painted[max(start - 1, 0) : end + 1, x].any()  # they do not touch
+        painted[start:end, x] = True
+    assert np.array_equal(painted, mask)
+    back = rle.from_pieces(column * height + top, column * height + bottom, mask.size)
+    assert np.array_equal(back, rle.encode(mask))
+
+
+@quick
+@given(st.lists(st.tuples(st.integers(0, 29), st.integers(1, 9)), max_size=8))
+def test_pieces_in_any_order_are_united(pieces):
+    flat = np.zeros((40, 1), bool)
+    for start, length in pieces:
+        flat[start : start + length] = True
+    starts, lengths = np.array(pieces, int).reshape(-1, 2).T
+    assert np.array_equal(rle.from_pieces(starts, starts + lengths, 40), rle.encode(flat))
