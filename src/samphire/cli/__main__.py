@@ -14,7 +14,7 @@ import click
 from samphire.cli.demo import demo
 from samphire.cli.doctor import doctor
 from samphire.cli.embed import embed
-
+from samphire.cli.everything import everything
 from samphire.cli.models import models
 from samphire.cli.segment import segment
 from samphire.errors import SamphireError
@@ -31,7 +31,7 @@ def cli() -> None:
     """
 
 
-for _command in (segment, embed, models, doctor, demo):
+for _command in (segment, everything, embed, models, doctor, demo):
     cli.add_command(_command)
 
 
