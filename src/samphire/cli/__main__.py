@@ -11,6 +11,7 @@ import warnings
 
 import click
 
+from samphire.cli.convert import convert
 from samphire.cli.demo import demo
 from samphire.cli.doctor import doctor
 from samphire.cli.embed import embed
@@ -31,7 +32,7 @@ def cli() -> None:
     """
 
 
-for _command in (segment, everything, embed, models, doctor, demo):
+for _command in (segment, everything, embed, convert, models, doctor, demo):
     cli.add_command(_command)
 
 

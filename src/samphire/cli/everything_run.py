@@ -11,12 +11,18 @@ from typing import Any
 import click
 from tqdm import tqdm
 
-from samphire import atomic
 from samphire.batch.journal import settings_id
 from samphire.batch.local import Outcome, check_free, run, run_in_processes
 from samphire.batch.task import Product, Task
 from samphire.cli.inputs import Reading
-from samphire.cli.mask_files import contents, losses, picture_of, scores
+from samphire.cli.mask_files import (
+    combine_files,
+    contents,
+    losses,
+    picture_of,
+    say_losses,
+    scores,
+)
 from samphire.cli.outputs import STREAM, Target, folder_targets, single_target
 from samphire.cli.report import tell, tell_all, tell_failures
 from samphire.engines.base import Engine
@@ -132,7 +138,7 @@ def everything_one(job: Job, image: str, output: str | None, *, force: bool, as_
     check_free(_sure_outputs(job, target), force=force)
     product = job.product(job.engine(), source, task.name, target)
     check_free(product.outputs, force=force)
-    _say_losses(task, product)
+    say_losses(task, product)
     product.write()
     tell(Outcome(task, "done", product.outputs, product.record), _in_words, as_json=as_json)
     return 0
@@ -155,7 +161,7 @@ def everything_many(
     if jobs == 1:
         produce = partial(_product_of, job, engine)
         outcomes = run(
-            tasks, produce, folder=folder, settings=settings, force=force, announce=_say_losses
+            tasks, produce, folder=folder, settings=settings, force=force, announce=say_losses
         )
     else:
         del engine  # each process has its own
@@ -166,12 +172,14 @@ def everything_many(
             folder=folder,
             settings=settings,
             force=force,
-            announce=_say_losses,
+            announce=say_losses,
             jobs=jobs,
             threads=threads,
         )
     counts, failed = tell_all(outcomes, len(tasks), _in_words, as_json=as_json)
-    whole = _combined(job, folder, failed)
+    missing = {outcome.task.name for outcome in failed}
+    targets = [target for name, target in job.targets.items() if name not in missing]
+    whole = combine_files([FORMATS[name] for name in job.formats], targets, folder)
     click.echo(
         f"{counts['done']} segmented, {counts['skipped']} done before, {counts['failed']} failed; "
         f"masks are in {folder}",
@@ -187,31 +195,10 @@ def _product_of(job: Job, engine: Engine, task: Task) -> Product:
     return job.product(engine, task.source, task.name, job.targets[task.name])
 
 
-def _combined(job: Job, folder: Path, failed: list[Outcome]) -> list[Path]:
-    """One file of all images, for formats that have one, from the files of each."""
-    missing = {outcome.task.name for outcome in failed}
-    made = []
-    for kind in (FORMATS[name] for name in job.formats):
-        if kind.combine is None:
-            continue
-        files = [
-            target.masks(kind.suffix) for name, target in job.targets.items() if name not in missing
-        ]
-        path = folder / kind.combined
-        atomic.write_bytes(path, kind.combine([file.read_bytes() for file in files]))
-        made.append(path)
-    return made
-
-
 def _sure_outputs(job: Job, target: Target) -> list[Path]:
     """The outputs whose names do not depend on the number of masks."""
     files = [target.masks(FORMATS[name].suffix) for name in job.formats]
     return [*files, target.overlay] if job.overlay else files
-
-
-def _say_losses(task: Task, product: Product) -> None:
-    for loss in product.record["losses"]:
-        tqdm.write(f"{task.name}: {loss}", file=sys.stderr)
 
 
 def _settings(engine: Engine, job: Job) -> dict[str, Any]:

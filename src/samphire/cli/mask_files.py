@@ -1,13 +1,17 @@
 """Masks of one image into files, for every command that makes masks: formats, overlay, records."""
 
 import os
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import click
+from tqdm import tqdm
 
+from samphire import atomic
 from samphire.arrays import ByteArray
+from samphire.batch.task import Product, Task
 from samphire.cli.outputs import STREAM, Target, names_one_file
 from samphire.errors import SamphireError
 from samphire.formats import FORMATS, Format, Picture, encode_masks, format_of
@@ -66,6 +70,24 @@ def contents(
 def losses(masks: Masks, formats: Iterable[Format]) -> list[str]:
     """What these masks lose in these formats, in words."""
     return [loss for kind in formats for loss in kind.losses(masks)]
+
+
+def say_losses(task: Task, product: Product) -> None:
+    """Tell, before it is written, what the masks of an image lose."""
+    for loss in product.record["losses"]:
+        tqdm.write(f"{task.name}: {loss}", file=sys.stderr)
+
+
+def combine_files(formats: Iterable[Format], targets: Iterable[Target], folder: Path) -> list[Path]:
+    """Write the one file of all images, for formats that have one, from the files of each."""
+    made = []
+    for kind in formats:
+        if kind.combine is not None:
+            files = [target.masks(kind.suffix) for target in targets]
+            path = folder / kind.combined
+            atomic.write_bytes(path, kind.combine([file.read_bytes() for file in files]))
+            made.append(path)
+    return made
 
 
 def scores(masks: Masks, index: int) -> dict[str, Any]:

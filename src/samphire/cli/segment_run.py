@@ -14,7 +14,14 @@ from samphire.batch.journal import settings_id
 from samphire.batch.local import Outcome, check_free, run
 from samphire.batch.task import Product, Task
 from samphire.cli.inputs import Reading
-from samphire.cli.mask_files import contents, paths, picture_of, scores
+from samphire.cli.mask_files import (
+    contents,
+    losses,
+    paths,
+    picture_of,
+    say_losses,
+    scores,
+)
 from samphire.cli.outputs import (
     EMBEDDING_SUFFIX,
     STREAM,
@@ -102,6 +109,7 @@ def segment_one(
         return 0
     product = _product(engine, image, prompts, single_target(output, task), options)
     check_free(product.outputs, force=options.force)
+    say_losses(task, product)
     product.write()
     outcome = Outcome(task, "done", product.outputs, product.record)
     tell(outcome, _in_words, as_json=options.as_json)
@@ -117,7 +125,14 @@ def segment_many(engine: Engine, images: PromptedImages, options: Options, folde
         return _product(engine, task.source, prompts[task.name], targets[task.name], options)
 
     settings = settings_id(_settings(engine, options))
-    outcomes = run(tasks, product, folder=folder, settings=settings, force=options.force)
+    outcomes = run(
+        tasks,
+        product,
+        folder=folder,
+        settings=settings,
+        force=options.force,
+        announce=say_losses,
+    )
     counts, failed = tell_all(outcomes, len(tasks), _in_words, as_json=options.as_json)
     click.echo(
         f"{counts['done']} segmented, {counts['skipped']} done before, {counts['failed']} failed; "
@@ -190,6 +205,7 @@ def _product(
             "seconds": round(seconds, 3),
             "engine": str(engine.info),
             "embedding": answer.embedding,
+            "losses": losses(masks, options.formats),
             "masks": [scores(masks, index) for index in range(len(masks))],
         },
     )
