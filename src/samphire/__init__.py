@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from samphire.embedding import ImageEmbedding as ImageEmbedding
     from samphire.engines.load import load as load
     from samphire.errors import SamphireError as SamphireError
+    from samphire.formats import Picture as Picture
     from samphire.formats import load_masks as load_masks
     from samphire.formats import save_masks as save_masks
     from samphire.formats.embedding import load_embedding as load_embedding
@@ -37,6 +38,7 @@ _HOMES = {
     "EverythingSettings": "samphire.predict.everything_settings",
     "ImageEmbedding": "samphire.embedding",
     "Masks": "samphire.masks",
+    "Picture": "samphire.formats",
     "Prompts": "samphire.prompts",
     "SamphireError": "samphire.errors",
     "decode": "samphire.predict.prompted",
@@ -58,6 +60,7 @@ __all__ = [
     "EverythingSettings",
     "ImageEmbedding",
     "Masks",
+    "Picture",
     "Prompts",
     "SamphireError",
     "__version__",

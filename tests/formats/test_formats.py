@@ -56,7 +56,7 @@ def test_a_name_outranks_the_suffix(mask, tmp_path):
     [
         ("dog.tiff", None, "the suffix '.tiff' of dog.tiff is not known: expected one of json"),
         ("dog", None, "the suffix '' of dog is not known"),
-        ("dog.png", "coco", "format 'coco' is not known: expected one of json .*png"),
+        ("dog.png", "voc", "format 'voc' is not known: expected one of json .*png"),
     ],
 )
 def test_a_format_that_is_not_known_is_refused_with_those_that_are(path, name, message):

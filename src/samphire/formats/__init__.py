@@ -8,7 +8,7 @@ from pathlib import Path
 
 from samphire import atomic
 from samphire.errors import FileFormatError
-from samphire.formats import masks_json, png
+from samphire.formats import coco, masks_json, png
 from samphire.formats.format import Format as Format
 from samphire.formats.format import Picture as Picture
 from samphire.formats.format import one_file
@@ -23,6 +23,28 @@ FORMATS = {
         masks_json.encode,
         one_file,
         masks_json.read,
+    ),
+    "coco": Format(
+        "coco",
+        ".coco.json",
+        "COCO instances with run lengths; a folder also becomes one file",
+        coco.encode,
+        one_file,
+        coco.read,
+        pictures=coco.pictures,
+        combined="instances.json",
+        combine=coco.combine,
+    ),
+    "coco-polygons": Format(
+        "coco-polygons",
+        ".polygons.json",
+        "COCO instances with polygons; masks with holes stay run lengths",
+        coco.encode_polygons,
+        one_file,
+        coco.read,
+        pictures=coco.pictures,
+        combined="instances.polygons.json",
+        combine=coco.combine,
     ),
     "png": Format(
         "png",
