@@ -8,7 +8,20 @@ from pathlib import Path
 
 from samphire import atomic
 from samphire.errors import FileFormatError
-from samphire.formats import coco, masks_json, png
+from samphire.formats import (
+    amg_folder,
+    coco,
+    cutouts,
+    geojson,
+    label_map,
+    labelme,
+    masks_json,
+    measurements,
+    npz,
+    png,
+    sa1b,
+    yolo,
+)
 from samphire.formats.format import Format as Format
 from samphire.formats.format import Picture as Picture
 from samphire.formats.format import one_file
@@ -46,6 +59,15 @@ FORMATS = {
         combined="instances.polygons.json",
         combine=coco.combine,
     ),
+    "sa1b": Format(
+        "sa1b",
+        ".sa1b.json",
+        "the records of the data set SA-1B",
+        sa1b.encode,
+        one_file,
+        sa1b.read,
+        sa1b.losses,
+    ),
     "png": Format(
         "png",
         ".mask.png",
@@ -53,6 +75,93 @@ FORMATS = {
         png.encode,
         png.paths,
         png.read,
+    ),
+    "segment-anything": Format(
+        "segment-anything",
+        "",
+        "a folder as segment-anything's amg.py makes it: a PNG a mask, and a table",
+        amg_folder.encode,
+        amg_folder.paths,
+        amg_folder.read,
+        sa1b.losses,
+    ),
+    "segment-anything-rle": Format(
+        "segment-anything-rle",
+        ".json",
+        "the list of records that its --convert-to-rle gives",
+        amg_folder.encode_rle,
+        one_file,
+        amg_folder.read_rle,
+        sa1b.losses,
+    ),
+    "labelme": Format(
+        "labelme",
+        ".json",
+        "labelme's JSON, to edit there",
+        labelme.encode,
+        one_file,
+        labelme.read,
+        labelme.losses,
+    ),
+    "label-map": Format(
+        "label-map",
+        ".labels.png",
+        "one picture, whose value is the number of the mask, and a table",
+        label_map.encode,
+        label_map.paths,
+        label_map.read,
+        label_map.losses,
+    ),
+    "label-map-tiff": Format(
+        "label-map-tiff",
+        ".labels.tif",
+        "the same as TIFF",
+        label_map.encode_tiff,
+        label_map.paths,
+        label_map.read,
+        label_map.losses,
+    ),
+    "yolo": Format(
+        "yolo",
+        ".txt",
+        "YOLO's segmentation labels; holes are filled",
+        yolo.encode,
+        one_file,
+        yolo.read,
+        yolo.losses,
+    ),
+    "geojson": Format(
+        "geojson",
+        ".geojson",
+        "polygons with holes, in pixels",
+        geojson.encode,
+        one_file,
+        geojson.read,
+    ),
+    "npz": Format(
+        "npz",
+        ".masks.npz",
+        "NumPy's file, all columns exactly",
+        npz.encode,
+        one_file,
+        npz.read,
+    ),
+    "cutouts": Format(
+        "cutouts",
+        ".cutout.png",
+        "the objects cut out on transparent ground, one picture a mask; write only",
+        cutouts.encode,
+        png.paths,
+        None,
+        needs_pixels=True,
+    ),
+    "csv": Format(
+        "csv",
+        ".masks.csv",
+        "a table of areas, boxes, centroids, perimeters and scores; write only",
+        measurements.encode,
+        one_file,
+        None,
     ),
 }
 
@@ -68,13 +177,17 @@ def format_of(path: str | Path, name: str | None = None) -> Format:
             return FORMATS[name]
         raise FileFormatError(f"format {name!r} is not known: expected one of {_known()}")
     ending, suffix = Path(path).name.lower(), Path(path).suffix.lower()
-    whole = [known for known in FORMATS.values() if ending.endswith(known.suffix)]
+    whole = [
+        known
+        for known in FORMATS.values()
+        if known.suffix.count(".") > 1 and ending.endswith(known.suffix)
+    ]
     last = [known for known in FORMATS.values() if suffix and known.suffix.endswith(suffix)]
     if not whole and not last:
         raise FileFormatError(
             f"the suffix {suffix!r} of {path} is not known: expected one of {_known()}"
         )
-    return max(whole, key=lambda known: len(known.suffix)) if whole else last[0]
+    return (whole or last)[0]
 
 
 def _known() -> str:

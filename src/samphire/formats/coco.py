@@ -201,8 +201,6 @@ def _masks(size: Size, found: list[dict[str, Any]], categories: dict[Any, Catego
     masks = Masks.from_image_runs(size, (_image_runs(each["segmentation"], size) for each in found))
     pairs = [categories.get(each["category_id"], (each["category_id"], "")) for each in found]
     places = {each["id"]: index for index, each in enumerate(found)}
-    points = [(each.get("point_coords") or [[None, None]])[0] for each in found]
-    crops = [each.get("crop_box", [0, 0, size.width, size.height]) for each in found]
     return Masks(
         size=size,
         boxes=masks.boxes,
@@ -213,10 +211,8 @@ def _masks(size: Size, found: list[dict[str, Any]], categories: dict[Any, Catego
         stability=records.floats(each.get("stability_score") for each in found),
         prompt_index=records.integers(each.get("prompt_index", -1) for each in found),
         candidate=records.integers(each.get("candidate", -1) for each in found),
-        point=records.floats(value for point in points for value in point).reshape(-1, 2),
-        crop_box=records.integers(
-            value for x, y, width, height in crops for value in (x, y, x + width, y + height)
-        ).reshape(-1, 4),
+        point=records.points(found),
+        crop_box=records.crop_boxes(found, size),
         parent=records.integers(places.get(each.get("parent"), -1) for each in found),
         label=records.integers(label for label, _ in pairs),
         edited=np.array([each.get("edited", False) is True for each in found], np.bool_),

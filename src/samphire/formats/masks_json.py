@@ -17,12 +17,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from samphire.errors import FileFormatError
 from samphire.formats import records
 from samphire.formats.format import Picture
-from samphire.geometry import Size
 from samphire.masks import Masks
 
 FORMAT, VERSION = "samphire-masks", 1
@@ -56,7 +53,7 @@ def read(path: Path, image: str | None = None) -> Masks:
     del image
     with records.reading(path, "the JSON that samphire writes"):
         document = _document(path)
-        return _masks(records.image_size(document["image"]), document["annotations"])
+        return records.sa1b_masks(records.image_size(document["image"]), document["annotations"])
 
 
 def read_picture(path: Path) -> Picture:
@@ -83,44 +80,9 @@ def _document(path: Path) -> dict[str, Any]:
 
 
 def _record(masks: Masks, index: int) -> dict[str, Any]:
-    point = [records.number(value) for value in masks.point[index]]
     return {
         "segmentation": records.segmentation(masks, index),
         "bbox": records.corner_and_size(masks.boxes[index]),
         "area": int(masks.area[index]),
-        "predicted_iou": records.number(masks.predicted_iou[index]),
-        "stability_score": records.number(masks.stability[index]),
-        "point_coords": None if None in point else [point],
-        "crop_box": records.corner_and_size(masks.crop_box[index]),
-        "prompt_index": int(masks.prompt_index[index]),
-        "candidate": int(masks.candidate[index]),
-        "parent": int(masks.parent[index]),
-        "label": int(masks.label[index]),
-        "edited": bool(masks.edited[index]),
-        "name": masks.name[index],
+        **records.columns(masks, index),
     }
-
-
-def _masks(size: Size, found: list[dict[str, Any]]) -> Masks:
-    masks = Masks.from_image_runs(
-        size, (records.image_runs(record["segmentation"], size) for record in found)
-    )
-    crops = [record.get("crop_box", [0, 0, size.width, size.height]) for record in found]
-    points = [(record.get("point_coords") or [[None, None]])[0] for record in found]
-    return Masks(
-        size=size,
-        boxes=masks.boxes,
-        runs=masks.runs,
-        predicted_iou=records.floats(record.get("predicted_iou") for record in found),
-        stability=records.floats(record.get("stability_score") for record in found),
-        prompt_index=records.integers(record.get("prompt_index", -1) for record in found),
-        candidate=records.integers(record.get("candidate", -1) for record in found),
-        point=records.floats(value for point in points for value in point).reshape(-1, 2),
-        crop_box=records.integers(
-            value for x, y, width, height in crops for value in (x, y, x + width, y + height)
-        ).reshape(-1, 4),
-        parent=records.integers(record.get("parent", -1) for record in found),
-        label=records.integers(record.get("label", 0) for record in found),
-        edited=np.array([record.get("edited", False) is True for record in found], np.bool_),
-        name=tuple(str(record.get("name") or "") for record in found),
-    )

@@ -17,14 +17,19 @@ JSON_KEYS = (
 
 
 def recognise(path: Path) -> str | None:
-    """The name of the format of a JSON file; None for all other files, whose suffix tells.
+    """The name of the format of a folder or a JSON file; None for others, whose suffix tells.
 
     Raises:
         OSError: the file cannot be read.
     """
+    if path.is_dir():
+        return "segment-anything"
     with path.open("rb") as file:
-        if not file.read(64).lstrip().startswith(b"{"):
-            return None
+        start = file.read(64).lstrip()
+    if start.startswith(b"["):
+        return "segment-anything-rle"
+    if not start.startswith(b"{"):
+        return None
     try:
         document = json.loads(path.read_bytes())
     except (ValueError, RecursionError):

@@ -8,6 +8,7 @@ import json
 import math
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,60 @@ def image_runs(found: dict[str, Any], size: Size) -> IntArray:
             f"[{size.height}, {size.width}], {size.height * size.width} pixels"
         )
     return runs
+
+
+def columns(masks: Masks, index: int) -> dict[str, Any]:
+    """All that is known of one mask besides its pixels; numbers that are not known are null."""
+    point = [number(value) for value in masks.point[index]]
+    return {
+        "predicted_iou": number(masks.predicted_iou[index]),
+        "stability_score": number(masks.stability[index]),
+        "point_coords": None if None in point else [point],
+        "crop_box": corner_and_size(masks.crop_box[index]),
+        "prompt_index": int(masks.prompt_index[index]),
+        "candidate": int(masks.candidate[index]),
+        "parent": int(masks.parent[index]),
+        "label": int(masks.label[index]),
+        "edited": bool(masks.edited[index]),
+        "name": masks.name[index],
+    }
+
+
+def with_columns(masks: Masks, found: list[dict[str, Any]]) -> Masks:
+    """The masks with what :func:`columns` said of them; keys may be missing or null."""
+    return replace(
+        masks,
+        predicted_iou=floats(record.get("predicted_iou") for record in found),
+        stability=floats(record.get("stability_score") for record in found),
+        prompt_index=integers(record.get("prompt_index", -1) for record in found),
+        candidate=integers(record.get("candidate", -1) for record in found),
+        point=points(found),
+        crop_box=crop_boxes(found, masks.size),
+        parent=integers(record.get("parent", -1) for record in found),
+        label=integers(record.get("label", 0) for record in found),
+        edited=np.array([record.get("edited", False) is True for record in found], np.bool_),
+        name=tuple(str(record.get("name") or "") for record in found),
+    )
+
+
+def sa1b_masks(size: Size, found: list[dict[str, Any]]) -> Masks:
+    """Masks of SA-1B's records, or of ours, which have more keys."""
+    runs = (image_runs(record["segmentation"], size) for record in found)
+    return with_columns(Masks.from_image_runs(size, runs), found)
+
+
+def points(found: list[dict[str, Any]]) -> FloatArray:
+    """The first of each record's ``point_coords``, (N, 2); NaN where there is none."""
+    first = [(record.get("point_coords") or [[None, None]])[0] for record in found]
+    return floats(value for point in first for value in point).reshape(-1, 2)
+
+
+def crop_boxes(found: list[dict[str, Any]], size: Size) -> IntArray:
+    """Each record's ``crop_box`` x, y, width, height as x0, y0, x1, y1; the image if missing."""
+    crops = [record.get("crop_box", [0, 0, size.width, size.height]) for record in found]
+    return integers(
+        int(value) for x, y, width, height in crops for value in (x, y, x + width, y + height)
+    ).reshape(-1, 4)
 
 
 def corner_and_size(box: IntArray) -> list[int]:
