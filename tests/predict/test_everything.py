@@ -149,7 +149,7 @@ def test_crops_use_the_cache(tiny_engine, rng, tmp_path):
 
 
 def test_covered_ground_is_not_asked_again(scene, picture):
-    settings = replace(DEFAULT, points_per_side=16, covered_share=1.0)
+    settings = replace(DEFAULT, points_per_side=16)
     whole = segment_everything(scene, picture, settings)
     asked, scene.asked = len(scene.asked), []
     progress: list[tuple[int, int]] = []

@@ -38,8 +38,8 @@ def test_rounds_hold_each_point_once(per_side):
 
 
 def test_early_rounds_are_few_and_even():
-    first, second, third = coarse_to_fine(point_grid(16))
-    assert (len(first), len(second), len(third)) == (16, 48, 192)
+    first, second = coarse_to_fine(point_grid(16))
+    assert (len(first), len(second)) == (64, 192)
     assert np.unique(np.diff(np.unique(first[:, 0]))).size == 1
 
 

@@ -32,6 +32,9 @@ from samphire.predict.prompted import warn_of_untrained_prompts
 
 logger = logging.getLogger(__name__)
 
+# Points that must have found the same thing before a third one on it is left out.
+AGREEING = 2
+
 OnProgress = Callable[[int, int], None]
 
 
@@ -164,7 +167,7 @@ def _found_in(
     for points in coarse_to_fine(grid) if settings.skip_covered else (grid,):
         asked = points
         if settings.skip_covered:
-            asked = points[~_covered(found, points, place, settings)]
+            asked = points[~_covered(found, points, place)]
             on_points(len(points) - len(asked))
         more = candidates(place, asked, filters, on_points=on_points, cancel=cancel)
         found = concat([found, more])
@@ -182,14 +185,18 @@ def filters_of(settings: EverythingSettings) -> Filters:
     )
 
 
-def _covered(
-    found: Masks, points: FloatArray, place: Place, settings: EverythingSettings
-) -> BoolArray:
-    """Which points lie in a mask that is there already, and is no large one: (P,) bool."""
+def _covered(found: Masks, points: FloatArray, place: Place) -> BoolArray:
+    """Which points lie where two others have found the same thing, no part of it: (P,) bool.
+
+    Of the masks that a point got, the smallest counts: a larger one may hold parts that nobody has
+    asked for.
+    """
     x0, y0, x1, y1 = place.crop.box
-    small = found[found.area <= settings.covered_share * (x1 - x0) * (y1 - y0)]
+    order = np.lexsort((found.area, found.point[:, 0], found.point[:, 1]))
+    _, first = np.unique(found.point[order], axis=0, return_index=True)
     pixels = np.floor(points * np.array([x1 - x0, y1 - y0])) + np.array([x0, y0])
-    covered: BoolArray = np.logical_or.reduce(contains(small, pixels.astype(np.int64)), axis=0)
+    inside = contains(found[order[first]], pixels.astype(np.int64))
+    covered: BoolArray = np.count_nonzero(inside, axis=0) >= AGREEING
     return covered
 
 

@@ -40,9 +40,7 @@ class EverythingSettings:
             alone, as published.
         max_containment: with ``mask_nms_iou``: of two masks that share more than this part of the
             smaller one, the better one stays, so parts or wholes go; None: both stay.
-        skip_covered: ask coarse to fine, and leave out points inside masks that were found.
-        covered_share: with ``skip_covered``: masks larger than this share of the image (or crop)
-            cover nothing, for their parts to be found.
+        skip_covered: ask coarse to fine, and leave out points whose object two others agree on.
     """
 
     points_per_side: int = 32
@@ -61,7 +59,6 @@ class EverythingSettings:
     mask_nms_iou: float | None = None
     max_containment: float | None = None
     skip_covered: bool = False
-    covered_share: float = 0.1
 
     def __post_init__(self) -> None:
         for name, least, most in _RANGES:
@@ -101,7 +98,6 @@ _RANGES = (
     ("min_region_area", 0, _INFINITE),
     ("mask_nms_iou", 0, 1),
     ("max_containment", 0, 1),
-    ("covered_share", 0, 1),
 )
 
 

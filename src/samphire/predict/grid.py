@@ -48,24 +48,20 @@ def layer_grids(per_side: int, layers: int, downscale: float) -> tuple[FloatArra
 
 
 def coarse_to_fine(points: FloatArray) -> tuple[FloatArray, ...]:
-    """A grid's points in rounds: first every fourth of every fourth row, at last the rest.
+    """A grid's points in two rounds: every second of every second row, then the rest.
 
-    Each round halves the distance between points. So a round can leave out what masks of the
-    rounds before have covered, and large objects are asked for once.
+    So the second round can leave out what masks of the first have covered, and a large object is
+    asked for less often.
 
     Args:
-        points: (P, 2), from :func:`point_grid`, any P; other points are one round.
+        points: (P, 2), from :func:`point_grid`; other points are one round.
 
     Returns:
-        the same points, each in one round.
+        the same points, each in one round; no round is empty.
     """
     per_side = int(np.sqrt(len(points)))
     if per_side**2 != len(points):
         return (points,)
     row, column = np.divmod(np.arange(len(points)), per_side)
-    rounds, left = [], np.ones(len(points), np.bool_)
-    for step, first in ((4, 1), (2, 1), (1, 0)):
-        chosen = left & (row % step == first) & (column % step == first)
-        rounds.append(points[chosen])
-        left &= ~chosen
-    return tuple(chosen for chosen in rounds if len(chosen))
+    early = (row % 2 == 1) & (column % 2 == 1)
+    return tuple(chosen for chosen in (points[early], points[~early]) if len(chosen))
