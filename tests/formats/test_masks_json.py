@@ -47,7 +47,7 @@ def any_masks(draw) -> Masks:
         candidate=column(st.integers(-1, 3)),
         point=point,
         crop_box=np.concatenate([corner, np.full((count, 2), [width, height])], axis=1),
-        parent=column(whole),
+        parent=column(st.integers(-1, count - 1)),
         label=column(whole),
         name=tuple(draw(st.lists(st.text(max_size=5), min_size=count, max_size=count))),
     )

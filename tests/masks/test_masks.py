@@ -238,3 +238,10 @@ def test_a_thousand_masks_on_a_hundred_megapixels_take_a_few_hundred_kilobytes()
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 2_000_000
+
+
+@pytest.mark.parametrize("parent", [-2, 2])
+def test_a_parent_that_is_not_there_is_refused(parent):
+    masks = Masks.from_arrays(np.ones((2, 2, 2)))
+    with pytest.raises(ValueError, match="expected the index of one of 2 masks, or -1"):
+        dataclasses.replace(masks, parent=np.array([-1, parent]))

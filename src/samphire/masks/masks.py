@@ -77,6 +77,11 @@ class Masks:
             object.__setattr__(self, column, values)
         if len(self.name) != count:
             raise ValueError(f"{len(self.name)} names for {count} masks")
+        if count and not (self.parent.min() >= -1 and self.parent.max() < count):
+            raise FileFormatError(
+                f"parents from {self.parent.min()} to {self.parent.max()}: expected the index of "
+                f"one of {count} masks, or -1"
+            )
         object.__setattr__(self, "runs", tuple(read_only(runs, np.uint32) for runs in self.runs))
         for box, runs in zip(self.boxes, self.runs, strict=True):
             _check_window(box, runs, self.size)

@@ -1,0 +1,99 @@
+"""Label maps: every value is a mask, any viewer opens the picture, and the table tells the rest."""
+
+import csv
+import dataclasses
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis.extra.numpy import array_shapes, arrays
+from PIL import Image
+
+from samphire import load_masks, save_masks
+from samphire.errors import FileFormatError
+from samphire.formats import Picture, label_map
+from samphire.masks import Masks
+from samphire.masks.partition import partition
+
+SUFFIXES = [".labels.png", ".labels.tif"]
+
+
+def disjoint(numbers):
+    """One mask for each value above 0."""
+    return Masks.from_arrays([numbers == value for value in range(1, int(numbers.max()) + 1)])
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@settings(deadline=None)
+@given(numbers=arrays(np.int32, array_shapes(min_dims=2, max_dims=2, max_side=8)))
+def test_masks_that_do_not_overlap_come_back_exactly(suffix, numbers, tmp_path_factory):
+    path = tmp_path_factory.getbasetemp() / f"it{suffix}"
+    masks = disjoint(np.abs(numbers) % 5 + 1)
+    masks = dataclasses.replace(
+        masks,
+        name=tuple("abcde"[: len(masks)]),
+        predicted_iou=np.linspace(0.5, 1, len(masks)),
+        point=np.full((len(masks), 2), 1.5),
+        label=np.arange(len(masks)),
+    )
+    assert label_map.losses(masks) == ()
+    save_masks(masks, path)
+    assert load_masks(path).equal(masks)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize(("count", "bits"), [(255, 8), (256, 16), (700, 16)])
+def test_the_picture_has_as_many_bits_as_it_needs_and_opens_elsewhere(
+    suffix, count, bits, tmp_path
+):
+    numbers = np.zeros((30, 40), np.int32)
+    numbers.ravel()[: count + 1] = np.arange(count + 1)
+    path = tmp_path / f"it{suffix}"
+    save_masks(disjoint(numbers), path)
+    with Image.open(path) as picture:
+        pixels = np.asarray(picture)
+        assert picture.mode == {8: "L", 16: "I;16"}[bits]
+    np.testing.assert_array_equal(pixels, numbers)
+    assert len(load_masks(path)) == count
+
+
+def test_smaller_masks_lie_on_top_and_what_is_lost_is_counted(tmp_path):
+    dense = np.zeros((4, 12, 12), np.bool_)
+    dense[0, 1:11, 1:11] = dense[1, 2:5, 2:5] = dense[3, 0, 0] = True
+    dense[2] = dense[1]  # the later of equal ones lies on top
+    masks = Masks.from_arrays(dense)
+    assert label_map.losses(masks) == (
+        "3 masks of 4 overlap, and a label map gives each pixel to one: the smaller",
+        "1 mask wholly covered by smaller ones: in the table alone",
+    )
+    path = tmp_path / "it.labels.png"
+    save_masks(masks, path)
+    with Image.open(path) as picture:
+        np.testing.assert_array_equal(np.asarray(picture), partition(masks))
+    rows = list(csv.DictReader((tmp_path / "it.labels.csv").read_text().splitlines()))
+    assert [int(row["area"]) for row in rows] == [100, 9, 9, 1]
+    assert [int(row["visible_area"]) for row in rows] == [91, 0, 9, 1]
+    assert load_masks(path).area.tolist() == [91, 0, 9, 1]
+    (tmp_path / "it.labels.csv").unlink()
+    assert load_masks(path).area.tolist() == [91, 9, 1]
+
+
+def test_more_masks_than_16_bits_are_refused():
+    one = Masks.from_arrays(np.ones((1, 1, 1)))
+    many = one[np.zeros(65536, int)]
+    with pytest.raises(FileFormatError, match="65536 masks: a label map tells at most 65535 apart"):
+        list(label_map.encode(many, Picture()))
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_damaged_pictures_and_tables_are_refused_by_name(suffix, tmp_path):
+    path = tmp_path / f"it{suffix}"
+    save_masks(disjoint(np.eye(9, dtype=np.int32)), path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(FileFormatError, match=r"it\.labels"):
+        load_masks(path)
+    path.write_bytes(whole)
+    (tmp_path / "it.labels.csv").write_text("id,name\none,x\n")
+    with pytest.raises(FileFormatError, match=r"it\.labels\.csv"):
+        load_masks(path)
