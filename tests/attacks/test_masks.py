@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from samphire import load_masks
 from samphire.errors import FileFormatError
-from samphire.formats import Picture, masks_json, png
+from samphire.formats import FORMATS, Picture, masks_json, png
 from samphire.masks import Masks, rle
 
 pytestmark = pytest.mark.slow
@@ -38,12 +38,12 @@ def folder(tmp_path_factory) -> Path:
     return tmp_path_factory.mktemp("masks")
 
 
-def _read(path: Path, content: bytes) -> Masks | None:
+def _read(path: Path, content: bytes, name: str | None = None) -> Masks | None:
     """The masks; None if they were refused by a message that names the file."""
     path.write_bytes(content)
     refused = None
     try:
-        found = load_masks(path)
+        found = load_masks(path, name, image="13x9" if name == "yolo" else None)
     except FileFormatError as error:
         refused = str(error)
     if refused is not None:
@@ -79,10 +79,34 @@ def test_damaged_json_is_masks_or_refused_by_name(content, folder):
     _read(folder / "masks.json", content)
 
 
-@given(place=st.sampled_from(_places(json.loads(JSON))), value=ODD)
-@attack(150)
-def test_any_value_in_any_place_of_the_json_is_masks_or_refused(place, value, folder):
-    document = copy.deepcopy(json.loads(JSON))
+OTHERS = [
+    name
+    for name, kind in FORMATS.items()
+    if kind.read is not None and name not in {"json", "png", "segment-anything"}
+]
+SOUND = {
+    name: next(iter(FORMATS[name].encode(MASKS, Picture("photo.jpg", "photo.jpg"))))
+    for name in OTHERS
+}
+DOCUMENTS = {"json": JSON} | {
+    name: SOUND[name] for name in OTHERS if FORMATS[name].suffix.endswith("json")
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+@given(data=st.data())
+@attack(60)
+def test_damaged_files_of_every_format_are_masks_or_refused_by_name(name, data, folder):
+    path = folder / f"damaged{FORMATS[name].suffix}"
+    _read(path, data.draw(damaged(SOUND[name])), name)
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+@given(data=st.data(), value=ODD)
+@attack(100)
+def test_any_value_in_any_place_of_a_document_is_masks_or_refused(name, data, value, folder):
+    document = copy.deepcopy(json.loads(DOCUMENTS[name]))
+    place = data.draw(st.sampled_from(_places(document)))
     node = document
     for key in place[:-1]:
         node = node[key]
@@ -91,7 +115,7 @@ def test_any_value_in_any_place_of_the_json_is_masks_or_refused(place, value, fo
         text = json.dumps(document)
     except ValueError:  # 10**4000 has more digits than Python writes
         return
-    _read(folder / "masks.json", text.encode())
+    _read(folder / "masks.json", text.encode(), name)
 
 
 @given(
