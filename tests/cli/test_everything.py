@@ -103,6 +103,37 @@ def test_a_folder_needs_nothing_else_and_is_not_done_twice(invoke, photos, tmp_p
     assert files(folder) == made
 
 
+def test_the_published_layout_is_a_folder_an_image_or_a_list(invoke, photos, tmp_path):
+    result = invoke(photos, "--layout", "segment-anything", "--output", "amg")
+    assert result.return_value == 0, result.exception
+    made = files(tmp_path / "work" / "amg")
+    assert {"a/metadata.csv", "a/0.png", "d/metadata.csv"} <= made.keys()
+    assert all(name.endswith((".png", ".csv")) for name in made)
+    assert made["a/metadata.csv"].startswith(b"id,area,bbox_x0,")
+    result = invoke(photos, "--layout", "segment-anything", "--format", "json", "--output", "rle")
+    assert result.return_value == 0, result.exception
+    assert {"a.json", "b.json"} <= files(tmp_path / "work" / "rle").keys()
+    assert json.loads((tmp_path / "work" / "rle" / "a.json").read_text())[0]["segmentation"]
+
+
+def test_a_folder_becomes_coco_labelme_and_label_maps_at_once(invoke, photos, tmp_path):
+    result = invoke(photos, "--format", "coco,labelme,label-map", "--hierarchy")
+    assert result.return_value == 0, result.exception
+    folder = tmp_path / "work" / "photos-masks"
+    document = json.loads((folder / "instances.json").read_text())
+    assert [image["file_name"] for image in document["images"]] == [
+        "a.png",
+        "b.png",
+        "c.png",
+        "d.png",
+    ]
+    assert json.loads((folder / "a.json").read_text())["imagePath"] == "../../photos/a.png"
+    assert (folder / "a.labels.png").is_file()
+    again = invoke(photos, "--format", "coco,labelme,label-map", "--hierarchy")
+    assert "4 done before" in again.stderr
+    assert json.loads((folder / "instances.json").read_text()) == document
+
+
 def test_a_bad_file_stops_nothing_and_is_named_at_the_end(invoke, photos):
     (photos / "b.png").write_bytes(b"\x89PNG\r\n\x1a\nbroken")
     result = invoke(photos, "--json")

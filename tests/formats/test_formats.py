@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from samphire import load_masks, save_masks
+from samphire import load_masks, save_masks, segment
 from samphire.errors import FileFormatError
 from samphire.formats import FORMATS, Picture, format_of
 from samphire.masks import Masks
@@ -181,3 +181,14 @@ def test_a_json_file_is_known_by_its_content_whatever_its_name(mask, tmp_path):
             path = tmp_path / f"{name}.json"
             save_masks(mask, path, name)
             np.testing.assert_array_equal(load_masks(path).to_array(), mask.to_array())
+
+
+@pytest.mark.parametrize("name", READABLE)
+def test_masks_of_every_format_can_be_refined_with_clicks(name, mask, tiny_engine, rng, tmp_path):
+    write(mask, tmp_path, name)
+    rough = read(tmp_path, name)
+    photo = rng.integers(0, 256, (6, 9, 3), np.uint8)
+    better = segment(tiny_engine, photo, mask=rough.to_array(), points=[(3, 2)])
+    alone = segment(tiny_engine, photo, points=[(3, 2)], multimask=False)
+    assert (len(better), better.size) == (1, mask.size)
+    assert better.predicted_iou[0] != alone.predicted_iou[0]

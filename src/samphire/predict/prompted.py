@@ -30,7 +30,7 @@ from samphire.prompts import InputPrompts, ObjectPrompt, Prompts
 
 logger = logging.getLogger(__name__)
 
-# The decoder holds some 30 MB an object while it works.
+# Low-resolution logits of so many objects wait at a time to be cut out.
 OBJECTS_PER_CALL = 64
 
 
@@ -172,8 +172,8 @@ def _answers(
 def _check(prompts: Prompts, embedding: ImageEmbedding) -> None:
     if not len(prompts) or any(item.is_empty for item in prompts.objects):
         raise PromptError(
-            "there is nothing to segment: give each object points, a box or a mask (to find "
-            "everything without prompts is another verb)"
+            "there is nothing to segment: give each object points, a box or a mask "
+            "(segment_everything finds all without prompts)"
         )
     prompts.check_inside(embedding.frame.original, embedding.image)
     side = embedding.frame.low_res_side
