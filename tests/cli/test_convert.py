@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from PIL import Image
 
 import samphire
 from samphire.cli.__main__ import cli
-from samphire.formats import FORMATS
+from samphire.formats import FORMATS, Picture
 from samphire.masks import Masks
 
 
@@ -44,7 +45,8 @@ def folder(masks, tmp_path):
         Image.new("RGB", (16, 12), "teal").save(picture)
         path = tmp_path / "masks" / f"{name}.mask.json"
         path.parent.mkdir(parents=True, exist_ok=True)
-        samphire.save_masks(masks, path)
+        link = Path(os.path.relpath(picture, path.parent)).as_posix()
+        samphire.save_masks(masks, path, picture=Picture(f"{name}.png", link))
         (path.parent / f"{picture.stem}.overlay.png").write_bytes(picture.read_bytes())
     return tmp_path / "masks"
 
@@ -87,15 +89,15 @@ def test_a_folder_becomes_files_beside_each_other_and_one_whole_file(folder, mas
 
 
 def test_a_folder_becomes_one_file_and_comes_apart_again(folder, masks):
-    whole = invoke(folder, "instances.json", "--format", "coco", "--images", "photos")
+    whole = invoke(folder, "instances.json", "--format", "coco")
     assert whole.return_value == 0, whole.exception
     names = [
         image["file_name"] for image in json.loads(Path("instances.json").read_text())["images"]
     ]
-    assert names == ["a.png", "b.v2.png", "c.png"]
+    assert names == ["a.png", "b.v2.png", "sub/c.png"]
     apart = invoke("instances.json", "apart", "--format", "json")
     assert apart.return_value == 0, apart.exception
-    for name in ("a", "b.v2", "c"):
+    for name in ("a", "b.v2", "sub/c"):
         assert samphire.load_masks(f"apart/{name}.mask.json").equal(masks)
     one = invoke("instances.json", "one.geojson", "--picture", "c.png")
     assert one.return_value == 0, one.exception
@@ -110,11 +112,14 @@ def test_pictures_are_found_for_formats_that_need_them(folder, masks):
     with Image.open("cut/sub/c.cutout_1.png") as picture:
         assert (picture.size, picture.mode) == ((9, 5), "RGBA")
     assert json.loads(Path("cut/sub/c.json").read_text())["imagePath"] == "../../photos/sub/c.png"
-    without = invoke(folder, "cut2", "--format", "cutouts")
-    assert without.return_value == 1
-    assert "cut-outs need the photo" in without.stderr
+    linked = invoke(folder, "cut2", "--format", "cutouts")
+    assert linked.return_value == 0, linked.exception
+    samphire.save_masks(masks, "lone.mask.json")
+    without = invoke("lone.mask.json", "lone.cutout.png", "--format", "cutouts")
+    assert "cut-outs need the photo" in str(without.exception)
+    Path("photos").rename("elsewhere")
     invoke(folder, "yolo", "--format", "yolo")
-    back = invoke("yolo", "back", "--from", "yolo", "--format", "npz", "--images", "photos")
+    back = invoke("yolo", "back", "--from", "yolo", "--format", "npz", "--images", "elsewhere")
     assert back.return_value == 0, back.exception
     assert len(samphire.load_masks("back/a.masks.npz")) == 2
     lost = invoke("yolo", "back2", "--from", "yolo", "--format", "npz")

@@ -116,6 +116,14 @@ def test_the_published_layout_is_a_folder_an_image_or_a_list(invoke, photos, tmp
     assert json.loads((tmp_path / "work" / "rle" / "a.json").read_text())[0]["segmentation"]
 
 
+def test_pictures_of_one_name_in_two_folders_are_told_apart(invoke, photos, tmp_path):
+    save_picture(photos / "more" / "a.png", seed=9)
+    invoke(photos, "--format", "coco")
+    path = tmp_path / "work" / "photos-masks" / "instances.json"
+    names = [image["file_name"] for image in json.loads(path.read_text())["images"]]
+    assert names == ["a.png", "b.png", "c.png", "d.png", "more/a.png"]
+
+
 def test_a_folder_becomes_coco_labelme_and_label_maps_at_once(invoke, photos, tmp_path):
     result = invoke(photos, "--format", "coco,labelme,label-map", "--hierarchy")
     assert result.return_value == 0, result.exception

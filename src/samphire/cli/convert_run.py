@@ -40,15 +40,17 @@ class Conversion:
 
     def product(self, task: Task, target: Target) -> Product:
         """The masks of one picture, ready to be written."""
-        image = None if self.images is None else _find(self.images, task)
+        kind = format_of(task.source, self.source_format or recognise(task.source))
+        said = Picture(task.detail) if kind.picture is None else kind.picture(task.source)
+        image = self._image(task, said)
         name = task.detail or (None if image is None else str(image))
-        masks = load_masks(task.source, self.source_format, image=name)
-        picture = Picture(task.detail)
+        masks = load_masks(task.source, kind.name, image=name)
+        picture = Picture(said.name or PurePosixPath(task.name).name)
         if image is not None:
             link = os.path.relpath(os.path.abspath(image), os.path.abspath(target.stem.parent))
-            pixels = any(kind.needs_pixels for kind in self.formats)
+            pixels = any(wanted.needs_pixels for wanted in self.formats)
             rgb = read_image(image) if pixels else None
-            picture = Picture(task.detail or image.name, Path(link).as_posix(), rgb)
+            picture = Picture(said.name or image.name, Path(link).as_posix(), rgb)
         return Product(
             files=contents(masks, target, self.formats, picture, None),
             record={
@@ -58,6 +60,13 @@ class Conversion:
                 "losses": losses(masks, self.formats),
             },
         )
+
+    def _image(self, task: Task, said: Picture) -> Path | None:
+        """The picture's own file: in the folder given, or where the file of masks says."""
+        if self.images is not None:
+            return _find(self.images, task)
+        linked = task.source.parent / said.link
+        return linked if said.link and linked.is_file() else None
 
 
 def convert_files(

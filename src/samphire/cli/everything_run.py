@@ -105,12 +105,14 @@ class Job:
         started = time.perf_counter()
         masks, shown = self.masks(engine, image, name)
         seconds = time.perf_counter() - started
-        formats = [FORMATS[name] for name in self.formats]
+        formats = [FORMATS[kind] for kind in self.formats]
         overlay = None
         if self.overlay and shown.rgb is not None:
             overlay = encode_png(draw(shown.rgb, masks))
         return Product(
-            files=contents(masks, target, formats, picture_of(image, target, shown.rgb), overlay),
+            files=contents(
+                masks, target, formats, picture_of(image, name, target, shown.rgb), overlay
+            ),
             record={
                 "width": masks.size.width,
                 "height": masks.size.height,
@@ -136,7 +138,7 @@ def everything_one(job: Job, image: str, output: str | None, *, force: bool, as_
     target = single_target(output, task)
     # the number of masks is not known yet, so what is one file a picture is checked now
     check_free(_sure_outputs(job, target), force=force)
-    product = job.product(job.engine(), source, task.name, target)
+    product = job.product(job.engine(), source, task.source.name, target)
     check_free(product.outputs, force=force)
     say_losses(task, product)
     product.write()

@@ -35,12 +35,12 @@ def formats_by_name(names: str | None, output: str | None, usual: str) -> tuple[
     return (FORMATS[usual],)
 
 
-def picture_of(image: Path | bytes, target: Target, rgb: ByteArray | None) -> Picture:
+def picture_of(image: Path | bytes, name: str, target: Target, rgb: ByteArray | None) -> Picture:
     """What files of masks say about the picture; of one on stdin they know the pixels alone."""
     if isinstance(image, bytes):
         return Picture(rgb=rgb)
     link = os.path.relpath(os.path.abspath(image), os.path.abspath(target.stem.parent))
-    return Picture(image.name, Path(link).as_posix(), rgb)
+    return Picture(name, Path(link).as_posix(), rgb)
 
 
 def paths(target: Target, count: int, formats: Iterable[Format], *, overlay: bool) -> list[Path]:

@@ -107,7 +107,9 @@ def segment_one(
     if output == STREAM:
         _write_to_stdout(_answer(engine, image, prompts, options).masks, options.formats[0])
         return 0
-    product = _product(engine, image, prompts, single_target(output, task), options)
+    product = _product(
+        engine, image, task.source.name, prompts, single_target(output, task), options
+    )
     check_free(product.outputs, force=options.force)
     say_losses(task, product)
     product.write()
@@ -122,7 +124,9 @@ def segment_many(engine: Engine, images: PromptedImages, options: Options, folde
     targets = folder_targets(tasks, folder)
 
     def product(task: Task) -> Product:
-        return _product(engine, task.source, prompts[task.name], targets[task.name], options)
+        return _product(
+            engine, task.source, task.name, prompts[task.name], targets[task.name], options
+        )
 
     settings = settings_id(_settings(engine, options))
     outcomes = run(
@@ -186,14 +190,19 @@ def _embedded(
 
 
 def _product(
-    engine: Engine, image: Path | bytes, named: NamedPrompts, target: Target, options: Options
+    engine: Engine,
+    image: Path | bytes,
+    name: str,
+    named: NamedPrompts,
+    target: Target,
+    options: Options,
 ) -> Product:
     """Masks of one image, ready to be written."""
     started = time.perf_counter()
     answer = _answer(engine, image, named, options)
     seconds = time.perf_counter() - started
     masks = answer.masks
-    picture = picture_of(image, target, answer.rgb)
+    picture = picture_of(image, name, target, answer.rgb)
     overlay = None
     if options.overlay and answer.rgb is not None:
         overlay = encode_png(draw(answer.rgb, masks, answer.prompts))

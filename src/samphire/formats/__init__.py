@@ -19,6 +19,7 @@ from samphire.formats import (
     measurements,
     npz,
     png,
+    records,
     sa1b,
     yolo,
 )
@@ -36,6 +37,7 @@ FORMATS = {
         masks_json.encode,
         one_file,
         masks_json.read,
+        picture=masks_json.read_picture,
     ),
     "coco": Format(
         "coco",
@@ -67,6 +69,7 @@ FORMATS = {
         one_file,
         sa1b.read,
         sa1b.losses,
+        picture=records.image_name,
     ),
     "png": Format(
         "png",
@@ -102,6 +105,7 @@ FORMATS = {
         one_file,
         labelme.read,
         labelme.losses,
+        picture=labelme.read_picture,
     ),
     "label-map": Format(
         "label-map",
@@ -137,6 +141,7 @@ FORMATS = {
         geojson.encode,
         one_file,
         geojson.read,
+        picture=records.image_name,
     ),
     "npz": Format(
         "npz",

@@ -61,6 +61,7 @@ class Format:
         losses: what these masks would lose in this format, one line each, to be told before
             anything is written.
         needs_pixels: ``encode`` reads ``Picture.rgb``.
+        picture: what a file says of its picture, where it says something; never its pixels.
         pictures: the names of the pictures in a file, where it may be about several.
         combined: name of the one file that tells of many pictures, where there is such a thing.
         combine: makes it of the files of each picture.
@@ -74,6 +75,7 @@ class Format:
     read: Callable[[Path, str | None], Masks] | None
     losses: Callable[[Masks], tuple[str, ...]] = nothing_lost
     needs_pixels: bool = False
+    picture: Callable[[Path], Picture] | None = None
     pictures: Callable[[Path], list[str]] | None = None
     combined: str = ""
     combine: Callable[[Sequence[bytes]], bytes] | None = None

@@ -13,7 +13,7 @@ Source: the files of labelme 6.3.
 import base64
 import json
 import logging
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 import cv2
@@ -80,6 +80,17 @@ def read(path: Path, image: str | None = None) -> Masks:
             size, [box for box, _ in windows], tuple(runs for _, runs in windows)
         )
         return records.with_columns(masks, [_columns(shape) for shape in shapes])
+
+
+def read_picture(path: Path) -> Picture:
+    """The picture that the file is about.
+
+    Raises:
+        FileFormatError: it is no such file.
+    """
+    with records.reading(path, "labelme's JSON"):
+        link = PureWindowsPath(json.loads(path.read_bytes())["imagePath"]).as_posix()
+        return Picture(PurePosixPath(link).name, link)
 
 
 def _shape(masks: Masks, index: int) -> dict[str, Any]:

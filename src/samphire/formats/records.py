@@ -16,6 +16,7 @@ import numpy as np
 
 from samphire.arrays import FloatArray, IntArray
 from samphire.errors import FileFormatError, SamphireError
+from samphire.formats.format import Picture
 from samphire.geometry import Size
 from samphire.masks import Masks, rle
 
@@ -49,6 +50,17 @@ def reading(path: Path, expected: str) -> Iterator[None]:
         raise FileFormatError(
             f"{path} is not a file of masks ({type(error).__name__}: {error}): expected {expected}"
         ) from error
+
+
+def image_name(path: Path) -> Picture:
+    """The ``file_name`` in a document's ``image``, where there is one.
+
+    Raises:
+        FileFormatError: the document has no such member.
+    """
+    with reading(path, 'JSON with a member "image"'):
+        found = json.loads(path.read_bytes())["image"]
+        return Picture(str(found.get("file_name") or ""))
 
 
 def to_json(document: dict[str, Any]) -> bytes:
