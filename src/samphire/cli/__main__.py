@@ -18,6 +18,7 @@ from samphire.cli.embed import embed
 from samphire.cli.everything import everything
 from samphire.cli.models import models
 from samphire.cli.segment import segment
+from samphire.cli.view import view
 from samphire.errors import SamphireError
 
 
@@ -32,7 +33,7 @@ def cli() -> None:
     """
 
 
-for _command in (segment, everything, embed, convert, models, doctor, demo):
+for _command in (segment, everything, convert, view, embed, models, doctor, demo):
     cli.add_command(_command)
 
 

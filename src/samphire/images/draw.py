@@ -13,6 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from samphire.arrays import ByteArray
 from samphire.errors import ImageError
+from samphire.geometry import Size
 from samphire.images.read import ImageLike, image_name, read_image
 from samphire.masks import Masks
 from samphire.masks.picture import PALETTE
@@ -59,6 +60,19 @@ def encode_png(picture: Image.Image) -> bytes:
     buffer = io.BytesIO()
     picture.save(buffer, "PNG")
     return buffer.getvalue()
+
+
+def encode_jpeg(rgb: ByteArray, quality: int = 85) -> bytes:
+    """The bytes of a JPEG file of (H, W, 3) uint8."""
+    buffer = io.BytesIO()
+    Image.fromarray(rgb).save(buffer, "JPEG", quality=quality)
+    return buffer.getvalue()
+
+
+def shrunk(rgb: ByteArray, size: Size) -> ByteArray:
+    """The picture at another size, averaged; for people to look at, not for the model."""
+    picture = Image.fromarray(rgb).resize((size.width, size.height), Image.Resampling.BOX)
+    return np.asarray(picture)
 
 
 def side_by_side(
