@@ -14,7 +14,6 @@ import click
 from samphire.cli.demo import demo
 from samphire.cli.doctor import doctor
 from samphire.cli.embed import embed
-
 from samphire.cli.models import models
 from samphire.cli.segment import segment
 from samphire.errors import SamphireError
