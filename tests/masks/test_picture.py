@@ -1,5 +1,6 @@
 """What a notebook shows of masks: ``Masks._repr_png_`` and the drawing behind it."""
 
+import itertools
 import tracemalloc
 
 import cv2
@@ -10,7 +11,8 @@ from hypothesis import strategies as st
 
 from samphire.geometry import Size
 from samphire.masks import Masks
-from samphire.masks.picture import LONGEST_SIDE, NO_MASK, PALETTE, blank, paint, shrink_factor
+from samphire.masks.colours import PALETTE, mask_colours
+from samphire.masks.picture import LONGEST_SIDE, NO_MASK, blank, paint, shrink_factor
 
 
 def _shown(masks: Masks) -> np.ndarray:
@@ -27,10 +29,10 @@ def _filled(height: int, width: int, *boxes: tuple[int, int, int, int]) -> Masks
 
 
 def test_each_mask_has_its_colour_and_the_rest_is_dark():
-    shown = _shown(_filled(60, 100, (10, 10, 30, 30), (50, 20, 90, 50)))
+    shown = _shown(_filled(60, 100, (50, 20, 90, 50), (10, 10, 30, 30)))
     assert shown.shape == (60, 100, 3)
-    assert shown[20, 20].tolist() == list(PALETTE[0])
-    assert shown[35, 70].tolist() == list(PALETTE[1])
+    assert shown[35, 70].tolist() == list(PALETTE[0])
+    assert shown[20, 20].tolist() == list(PALETTE[1])
     outside = shown.copy()
     outside[10:30, 10:30] = outside[20:50, 50:90] = NO_MASK
     assert (outside == NO_MASK).all()
@@ -40,16 +42,18 @@ def test_small_masks_lie_on_large_ones_whatever_their_order():
     small, large = (40, 20, 60, 40), (10, 5, 90, 55)
     for boxes in ((small, large), (large, small)):
         shown = _shown(_filled(60, 100, *boxes))
-        assert shown[30, 50].tolist() == list(PALETTE[boxes.index(small)])
-        assert shown[10, 20].tolist() == list(PALETTE[boxes.index(large)])
+        assert shown[30, 50].tolist() == list(PALETTE[1])
+        assert shown[10, 20].tolist() == list(PALETTE[0])
 
 
-def test_equal_colours_that_touch_are_told_apart_by_a_lighter_line():
-    boxes = [(10 * i, 0, 10 * i + 10, 20) for i in range(len(PALETTE) + 1)]
-    boxes[1], boxes[-1] = boxes[-1], boxes[1]  # the eighth, of the first colour, beside the first
-    row = _shown(_filled(20, 80, *boxes))[10]
-    assert row[5].tolist() == row[15].tolist() == list(PALETTE[0])
-    assert row[9].tolist() == row[10].tolist() == [(part + 255) // 2 for part in PALETTE[0]]
+def test_masks_that_touch_have_different_colours_with_a_lighter_line_between():
+    boxes = [(10 * i, 0, 10 * i + 10, 20) for i in range(8)]
+    masks = _filled(20, 80, *boxes)
+    row = _shown(masks)[10]
+    given = mask_colours(masks.boxes, masks.size)
+    assert [tuple(row[10 * i + 5].tolist()) for i in range(8)] == given
+    assert all(left != right for left, right in itertools.pairwise(given))
+    assert row[9].tolist() == [(part + 255) // 2 for part in given[0]]
 
 
 def test_holes_stay_open():

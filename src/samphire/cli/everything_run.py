@@ -108,7 +108,7 @@ class Job:
         formats = [FORMATS[kind] for kind in self.formats]
         overlay = None
         if self.overlay and shown.rgb is not None:
-            overlay = encode_png(draw(shown.rgb, masks))
+            overlay = encode_png(draw(shown.rgb, masks, captions="ids"))
         return Product(
             files=contents(
                 masks, target, formats, picture_of(image, name, target, shown.rgb), overlay

@@ -54,7 +54,7 @@ const contains = (picture, mask, x, y) => {
 
 const passes = (mask) => FILTERS.every(({ key }) => mask[key] === null || mask[key] >= (state.least[key] ?? -Infinity));
 const shown = (index) => !state.off.has(index) && passes(current().masks[index]);
-const colour = (index) => data.palette[index % data.palette.length];
+const colour = (index) => current().masks[index].colour;
 
 // A mask as a small picture of its own: tint inside, a stronger line along its edge.
 function layer(index) {

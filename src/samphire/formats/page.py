@@ -15,7 +15,7 @@ from typing import Any
 from samphire.formats import records
 from samphire.geometry import Size
 from samphire.masks import Masks
-from samphire.masks.picture import PALETTE
+from samphire.masks.colours import mask_colours
 from samphire.masks.resize import resize
 
 # By this a page of ours is known, and may be replaced.
@@ -49,7 +49,7 @@ def page(entries: Iterable[Entry], title: str) -> bytes:
     Returns:
         UTF-8; the same for the same entries.
     """
-    data = {"palette": PALETTE, "pictures": [_record(entry) for entry in entries]}
+    data = {"pictures": [_record(entry) for entry in entries]}
     # "<" could end the script; as an escape it is the same text to JSON
     text = json.dumps(data, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
     parts = {
@@ -71,6 +71,7 @@ def _part(name: str) -> str:
 
 def _record(entry: Entry) -> dict[str, Any]:
     shown = resize(entry.masks, entry.shown)
+    colours = mask_colours(entry.masks.boxes, entry.masks.size)
     return {
         "name": entry.name,
         "width": entry.shown.width,
@@ -81,6 +82,7 @@ def _record(entry: Entry) -> dict[str, Any]:
             {
                 "counts": records.segmentation(shown, index)["counts"],
                 "box": shown.boxes[index].tolist(),
+                "colour": colours[index],
                 "area": int(entry.masks.area[index]),
                 "original_box": entry.masks.boxes[index].tolist(),
                 **records.columns(entry.masks, index),

@@ -1,11 +1,11 @@
 """Masks and prompts drawn on a picture, for people to look at.
 
-Not for files of masks (``formats/``), nor for masks without a photo (``masks/picture.py``, which
-has the colours).
+Not for files of masks (``formats/``), nor for masks without a photo (``masks/picture.py``).
 """
 
 import io
 from collections.abc import Sequence
+from typing import Literal, get_args
 
 import cv2
 import numpy as np
@@ -14,31 +14,55 @@ from PIL import Image, ImageDraw, ImageFont
 from samphire.arrays import ByteArray
 from samphire.errors import ImageError
 from samphire.geometry import Size
+from samphire.images.captions import largest_first, place_captions, write_captions
 from samphire.images.read import ImageLike, image_name, read_image
 from samphire.masks import Masks
-from samphire.masks.picture import PALETTE
+from samphire.masks.colours import mask_colours
 from samphire.prompts import Prompts
 
 FOREGROUND, BACKGROUND = (40, 220, 90), (235, 50, 50)
+OPACITY = 0.4
+# Lines are this share of the picture's longest side, and half of it from so many masks on.
+LINE_SHARE, MANY_MASKS = 1 / 400, 60
+# Beside each line, so that it shows on light ground too; the line itself shows on dark.
+HALO = (25, 25, 25)
+# Below this longest side there is no room for it.
+HALO_FROM = 200
+# Holes and islands of fewer lines across are tinted only: ragged masks have hundreds of them.
+SPECK = 4
+
+Captions = Literal["none", "ids", "scores"]
 
 
 def draw(
-    image: ImageLike, masks: Masks, prompts: Prompts | None = None, *, opacity: float = 0.5
+    image: ImageLike,
+    masks: Masks,
+    prompts: Prompts | None = None,
+    *,
+    opacity: float = OPACITY,
+    captions: Captions = "none",
 ) -> Image.Image:
     """The picture with each mask tinted and outlined, and the prompts that asked for it.
+
+    Masks that overlap or nearly touch have different colours, see ``masks/colours.py``.
 
     Args:
         image: as ``read_image`` takes it; of the masks' size.
         masks: drawn from the largest to the smallest, so that parts stay visible.
         prompts: clicks (green the object, red background) and boxes to draw on top, if any.
         opacity: of the tint, 0 to 1.
+        captions: what to write on each mask that has room for it: its number in ``masks``
+            (``"ids"``), or also its predicted IoU (``"scores"``).
 
     Returns:
         A Pillow image: ``.save("overlay.png")`` writes it, a notebook shows it.
 
     Raises:
         ImageError: the picture has another size than the masks.
+        ValueError: ``captions`` is none of the three words.
     """
+    if captions not in get_args(Captions):
+        raise ValueError(f"captions={captions!r}: expected one of {', '.join(get_args(Captions))}")
     canvas = read_image(image).copy()
     height, width = canvas.shape[:2]
     if (height, width) != (masks.size.height, masks.size.width):
@@ -46,13 +70,30 @@ def draw(
             f"{image_name(image)} is {width}x{height}, the masks are for {masks.size}: "
             "expected the picture they were made from"
         )
-    thickness = max(2, round(max(height, width) / 400))
-    for index in np.argsort(-masks.area, kind="stable"):
-        _tint(canvas, masks[int(index)], PALETTE[index % len(PALETTE)], opacity, thickness)
+    colours, order = mask_colours(masks.boxes, masks.size), list(largest_first(masks))
+    for index in order:
+        _tint(canvas, masks, index, colours[index], opacity)
+    line, halo = line_widths(masks.size, len(order))
+    for index in order:
+        _outline(canvas, masks, index, colours[index], (line, halo))
     picture = Image.fromarray(canvas)
+    if captions != "none":
+        texts = [_caption(masks, index, captions) for index in range(len(masks))]
+        write_captions(picture, place_captions(masks, texts))
     if prompts is not None:
-        _draw_prompts(picture, prompts, thickness)
+        _draw_prompts(picture, prompts, line_widths(masks.size, 0)[0])
     return picture
+
+
+def line_widths(size: Size, count: int) -> tuple[int, int]:
+    """How thick the line around each of ``count`` masks is, and the halo on each side of it.
+
+    >>> [line_widths(Size(800, 1200), 3), line_widths(Size(800, 1200), 300)]
+    [(3, 1), (2, 1)]
+    """
+    longest = max(size.height, size.width)
+    line = max(1, round(longest * LINE_SHARE / (1 + min(count / MANY_MASKS, 1))))
+    return line, max(1, round(line / 3)) if longest >= HALO_FROM else 0
 
 
 def encode_png(picture: Image.Image) -> bytes:
@@ -106,25 +147,44 @@ def side_by_side(
 
 
 def _tint(
-    canvas: ByteArray,
-    mask: Masks,
-    colour: tuple[int, int, int],
-    opacity: float,
-    thickness: int,
+    canvas: ByteArray, masks: Masks, index: int, colour: tuple[int, int, int], opacity: float
 ) -> None:
     """Blend one mask into ``canvas``, in place; only its window is touched."""
-    if not mask.area[0]:
-        return
-    x0, y0, x1, y1 = (int(edge) for edge in mask.boxes[0])
-    inside = mask.window(0)
+    x0, y0, x1, y1 = (int(edge) for edge in masks.boxes[index])
+    inside = masks.window(index)
     window = canvas[y0:y1, x0:x1]
-    tinted = window[inside] * (1 - opacity) + np.array(colour) * opacity
-    window[inside] = np.rint(tinted).astype(np.uint8)
+    mixed = np.arange(256)[:, None] * (1 - opacity) + np.array(colour) * opacity  # (256, 3)
+    table = np.rint(mixed).astype(np.uint8)[None]
+    np.copyto(window, cv2.LUT(window, table), where=inside[..., None])
+
+
+def _outline(
+    canvas: ByteArray,
+    masks: Masks,
+    index: int,
+    colour: tuple[int, int, int],
+    widths: tuple[int, int],
+) -> None:
+    """Draw the line around one mask and its holes, in place; a mask is never without any."""
+    line, halo = widths
     outlines, _ = cv2.findContours(
-        inside.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE, offset=(x0, y0)
+        masks.window(index).astype(np.uint8),
+        cv2.RETR_CCOMP,
+        cv2.CHAIN_APPROX_SIMPLE,
+        offset=(int(masks.boxes[index, 0]), int(masks.boxes[index, 1])),
     )
-    cv2.drawContours(canvas, outlines, -1, (255, 255, 255), thickness + 2, cv2.LINE_AA)
-    cv2.drawContours(canvas, outlines, -1, colour, thickness, cv2.LINE_AA)
+    across = [max(cv2.boundingRect(outline)[2:]) for outline in outlines]
+    least = min(SPECK * line, max(across))
+    shown = [outline for outline, side in zip(outlines, across, strict=True) if side >= least]
+    if halo:
+        cv2.drawContours(canvas, shown, -1, HALO, line + 2 * halo, cv2.LINE_AA)
+    cv2.drawContours(canvas, shown, -1, colour, line, cv2.LINE_AA)
+
+
+def _caption(masks: Masks, index: int, captions: Captions) -> str:
+    score = masks.predicted_iou[index]
+    told = captions == "scores" and np.isfinite(score)
+    return f"{index}  {score:.2f}" if told else str(index)
 
 
 def _draw_prompts(picture: Image.Image, prompts: Prompts, thickness: int) -> None:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from samphire.arrays import BoolArray, FloatArray, IntArray, read_only, same_array
 from samphire.errors import FileFormatError, check_shape
 from samphire.geometry import Size
-from samphire.masks import picture, rle
+from samphire.masks import colours, picture, rle
 
 _COLUMNS: dict[str, tuple[npt.DTypeLike, tuple[int, ...]]] = {
     "boxes": (np.int32, (4,)),
@@ -129,10 +129,10 @@ class Masks:
     def _repr_png_(self) -> bytes:
         """What a notebook shows: each mask in a colour, the largest first, without the photo."""
         canvas, factor = picture.blank(self.size), picture.shrink_factor(self.size)
+        given = colours.mask_colours(self.boxes, self.size)
         for index in np.argsort(-self.area, kind="stable"):
-            colour = picture.PALETTE[index % len(picture.PALETTE)]
             corner = (int(self.boxes[index, 0]), int(self.boxes[index, 1]))
-            picture.paint(canvas, self.window(index), corner, colour, factor)
+            picture.paint(canvas, self.window(index), corner, given[index], factor)
         return picture.rgb_to_png(canvas)
 
     def __getitem__(self, index: int | slice | IntArray | BoolArray) -> "Masks":

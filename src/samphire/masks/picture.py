@@ -1,8 +1,7 @@
 """Masks and logits as small pictures by themselves, without the photo: what a notebook shows.
 
 Not for drawing on a photo (``images/draw.py``). Only NumPy and OpenCV, so that a value can show
-itself. Colours: Okabe and Ito's palette, told apart by people with any of the common colour
-blindnesses.
+itself. The colours of masks are in ``colours.py``.
 """
 
 from collections.abc import Sequence
@@ -13,15 +12,6 @@ import numpy as np
 from samphire.arrays import BoolArray, ByteArray, FloatArray
 from samphire.geometry import Size
 
-PALETTE = (
-    (86, 180, 233),
-    (230, 159, 0),
-    (0, 158, 115),
-    (240, 228, 66),
-    (204, 121, 167),
-    (0, 114, 178),
-    (213, 94, 0),
-)
 LONGEST_SIDE = 1024
 NO_MASK = (24, 24, 24)
 # Logits at which the heat map has its full colour: the mask's probability is then 0.0003 or 0.9997.
