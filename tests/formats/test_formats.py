@@ -16,7 +16,7 @@ def mask():
 
 
 READABLE = [name for name, known in FORMATS.items() if known.read is not None]
-NO_EMPTY_MASKS = {"labelme", "yolo"}  # a shape, or a line, needs points
+NO_EMPTY_MASKS = {"yolo"}  # a line needs points
 # What an empty set of masks cannot say there: the size of the picture.
 NO_SIZE_WHEN_EMPTY = {"segment-anything", "segment-anything-rle"}
 

@@ -49,6 +49,7 @@ def any_masks(draw) -> Masks:
         crop_box=np.concatenate([corner, np.full((count, 2), [width, height])], axis=1),
         parent=column(st.integers(-1, count - 1)),
         label=column(whole),
+        edited=draw(arrays(np.bool_, count)),
         name=tuple(draw(st.lists(st.text(max_size=5), min_size=count, max_size=count))),
     )
 

@@ -27,15 +27,6 @@ class Picture:
     rgb: ByteArray | None = None
 
 
-def counted(count: int, noun: str) -> str:
-    """A number of things in words.
-
-    >>> counted(1, "mask"), counted(3, "mask")
-    ('1 mask', '3 masks')
-    """
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
-
-
 def one_file(path: Path, _: int) -> list[Path]:
     """``Format.paths`` of a format that puts all masks of a picture into one file."""
     return [path]

@@ -3,7 +3,7 @@
 0 is background; mask number k, counted from 1, has the value k. 8 bits up to 255 masks, 16 bits up
 to 65535. Where masks overlap the smaller one has the pixel. The table beside it,
 ``photo.labels.csv``, says of each value what is known of the mask, also of one that others cover.
-PNG, or TIFF with LZW compression.
+PNG, or TIFF.
 """
 
 import csv
@@ -19,7 +19,8 @@ import numpy as np
 from samphire.arrays import IntArray
 from samphire.errors import FileFormatError
 from samphire.formats import grey, records
-from samphire.formats.format import Picture, counted
+from samphire.formats.format import Picture
+from samphire.formats.prompt_records import counted
 from samphire.masks import Masks
 from samphire.masks.overlap import intersection_area
 from samphire.masks.partition import partition
@@ -68,13 +69,12 @@ def losses(masks: Masks) -> tuple[str, ...]:
     visible = np.bincount(partition(masks).ravel(), minlength=len(masks) + 1)[1:]
     hidden = int(np.count_nonzero((visible == 0) & (masks.area > 0)))
     lines = [
-        f"{counted(overlapping, 'mask')} of {len(masks)} overlap, and a label map gives each pixel "
+        f"{counted(overlapping, 'mask', 'masks')} of {len(masks)} overlap, and a label map gives each pixel "
         "to one: the smaller"
     ]
     if hidden:
-        lines.append(
-            f"{counted(hidden, 'mask')} wholly covered by smaller ones: in the table alone"
-        )
+        masks_hidden = counted(hidden, "mask", "masks")
+        lines.append(f"{masks_hidden} wholly covered by smaller ones: in the table alone")
     return tuple(lines)
 
 
@@ -125,7 +125,7 @@ def _pixels(path: Path) -> Any:  # noqa: ANN401 - (H, W) uint8 or uint16
     data = path.read_bytes()
     if data.startswith(grey.SIGNATURE):
         return grey.decode_png(data, str(path))
-    return grey.read_tiff(data, str(path))
+    return grey.decode_tiff(data, str(path))
 
 
 def _table(masks: Masks, label_map: IntArray) -> bytes:

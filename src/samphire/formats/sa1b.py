@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 
 from samphire.formats import records
-from samphire.formats.format import Picture, counted
+from samphire.formats.format import Picture
+from samphire.formats.prompt_records import counted
 from samphire.masks import Masks
 
 
@@ -57,9 +58,13 @@ def losses(masks: Masks) -> tuple[str, ...]:
     parts = int(np.count_nonzero(masks.parent >= 0))
     lines = []
     if named:
-        lines.append(f"{counted(named, 'mask')} with a name or class, which SA-1B has no place for")
+        lines.append(
+            f"{counted(named, 'mask', 'masks')} with a name or class, which SA-1B has no place for"
+        )
     if parts:
-        lines.append(f"{counted(parts, 'mask')} with a parent, which SA-1B has no place for")
+        lines.append(
+            f"{counted(parts, 'mask', 'masks')} with a parent, which SA-1B has no place for"
+        )
     return tuple(lines)
 
 

@@ -16,7 +16,8 @@ import numpy as np
 from samphire.arrays import FloatArray
 from samphire.errors import FileFormatError
 from samphire.formats import records
-from samphire.formats.format import Picture, counted
+from samphire.formats.format import Picture
+from samphire.formats.prompt_records import counted
 from samphire.geometry import Size
 from samphire.images.read import read_image
 from samphire.masks import Masks
@@ -42,11 +43,15 @@ def losses(masks: Masks) -> tuple[str, ...]:
     empty = int(np.count_nonzero(masks.area == 0))
     named = sum(bool(name) for name in masks.name)
     lines = [
-        f"{counted(holed, 'mask')} with holes, which YOLO cannot hold: they are filled"
+        f"{counted(holed, 'mask', 'masks')} with holes, which YOLO cannot hold: they are filled"
         if holed
         else "",
-        f"{counted(empty, 'empty mask')}, which YOLO has no line for" if empty else "",
-        f"{counted(named, 'mask')} with a name, and YOLO has numbers alone" if named else "",
+        f"{counted(empty, 'empty mask', 'empty masks')}, which YOLO has no line for"
+        if empty
+        else "",
+        f"{counted(named, 'mask', 'masks')} with a name, and YOLO has numbers alone"
+        if named
+        else "",
     ]
     return tuple(line for line in lines if line)
 
