@@ -69,8 +69,8 @@ def losses(masks: Masks) -> tuple[str, ...]:
     visible = np.bincount(partition(masks).ravel(), minlength=len(masks) + 1)[1:]
     hidden = int(np.count_nonzero((visible == 0) & (masks.area > 0)))
     lines = [
-        f"{counted(overlapping, 'mask', 'masks')} of {len(masks)} overlap, and a label map gives each pixel "
-        "to one: the smaller"
+        f"{counted(overlapping, 'mask', 'masks')} of {len(masks)} overlap, and a label map gives "
+        "each pixel to one: the smaller"
     ]
     if hidden:
         masks_hidden = counted(hidden, "mask", "masks")

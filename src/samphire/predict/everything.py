@@ -55,7 +55,7 @@ def segment_everything(
         image: a picture, or its embedding where ``settings`` ask for no crops.
         settings: what to ask for and what to keep; ``PRESETS`` has three.
         on_progress: called with the points that are done and those there are in all.
-        cancel: asked about twice a second on a CPU; True stops.
+        cancel: asked before each call of the decoder, on a CPU about once a second; True stops.
         max_memory: what the whole process may take, in bytes or as text such as 2GB. Work that
             needs more is refused before it begins, by an estimate that
             ``docs/reference/everything.md`` compares with measurements.
