@@ -96,6 +96,10 @@ def test_a_bad_file_stops_nothing(folder, tmp_path):
     assert "1 pictures" in result.stderr
     assert "b.mask.json" in result.stderr
     assert "is 9x6, the masks in" in result.stderr
+    (folder / "sub" / "c.mask.json").write_text("{")
+    (folder / "index.html").unlink()
+    assert "none of 3 files can be shown" in str(invoke(folder).exception)
+    assert not (folder / "index.html").exists()
 
 
 @pytest.mark.parametrize(

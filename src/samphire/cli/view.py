@@ -41,7 +41,7 @@ def view(folder: str, output: str | None, max_side: int, force: bool, as_json: b
     from tqdm import tqdm
 
     from samphire import atomic
-    from samphire.errors import SamphireError
+    from samphire.errors import FileFormatError, SamphireError
     from samphire.formats.page import page
 
     root = Path(folder)
@@ -61,6 +61,8 @@ def view(folder: str, output: str | None, max_side: int, force: bool, as_json: b
             entries.append(_entry(file, root, max_side))
         except (SamphireError, OSError) as error:
             failed.append(str(error))
+    if not entries:
+        raise FileFormatError(f"none of {len(found)} files can be shown: {failed[0]}")
     made = page(entries, f"Masks in {root.resolve().name}")
     atomic.write_bytes(path, made)
     masks = sum(len(entry.masks) for entry in entries)
