@@ -89,6 +89,51 @@ def test_sa1b_has_its_keys_alone_and_counts_what_it_leaves_out(masks, tmp_path):
     assert sa1b.losses(nameless) == ()
 
 
+@settings(deadline=None)
+@given(masks=any_masks())
+def test_sa1b_keeps_what_it_has_a_place_for(masks, tmp_path_factory):
+    path = tmp_path_factory.getbasetemp() / "any.sa1b.json"
+    path.write_bytes(sa1b.encode(masks, Picture("photo.jpg"))[0])
+    kept = ("predicted_iou", "stability", "point", "crop_box")
+    expected = dataclasses.replace(
+        Masks.from_arrays(masks.to_array()), **{key: getattr(masks, key) for key in kept}
+    )
+    assert sa1b.read(path).equal(expected)
+    lost = (masks.label != 0).any() or (masks.parent >= 0).any() or any(masks.name)
+    assert bool(sa1b.losses(masks)) == bool(lost)
+
+
+def test_sa1b_of_others_may_lack_scores_and_points(masks, tmp_path):
+    path = tmp_path / "theirs.json"
+    document = json.loads(sa1b.encode(masks, Picture("photo.jpg"))[0])
+    for record in document["annotations"]:
+        for key in record.keys() - {"segmentation"}:
+            del record[key]
+    path.write_text(json.dumps(document))
+    assert load_masks(path).equal(Masks.from_arrays(masks.to_array()))
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("segmentation", None),
+        ("segmentation", [[0, 0, 1, 1, 0, 1]]),
+        ("segmentation", {"size": [16, 12], "counts": [192]}),
+        ("segmentation", {"size": [12, 16], "counts": [191]}),
+        ("predicted_iou", "high"),
+        ("point_coords", [[1]]),
+        ("crop_box", [0, 0]),
+    ],
+)
+def test_a_damaged_sa1b_file_is_refused_by_name(key, value, masks, tmp_path):
+    path = tmp_path / "damaged.sa1b.json"
+    document = json.loads(sa1b.encode(masks, Picture("photo.jpg"))[0])
+    document["annotations"][1][key] = value
+    path.write_text(json.dumps(document))
+    with pytest.raises(FileFormatError, match=r"damaged\.sa1b\.json"):
+        load_masks(path)
+
+
 def test_the_published_folder_has_its_files_columns_and_numbers(masks, tmp_path):
     save_masks(masks[:2], tmp_path / "photo", "segment-anything")
     assert sorted(path.name for path in (tmp_path / "photo").iterdir()) == [

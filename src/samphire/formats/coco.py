@@ -15,9 +15,10 @@ Not for prompts (``prompts_coco.py``). Source: the COCO data format, and cocoapi
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -39,58 +40,46 @@ Category = tuple[int, str]  # label and name
 def encode(masks: Masks, picture: Picture, *, as_polygons: bool = False) -> list[bytes]:
     """The one file of a picture's masks."""
     categories = _categories(zip(masks.label.tolist(), masks.name, strict=True))
-    document = {
-        "info": {"description": "masks", "contributor": f"samphire {version('samphire')}"},
-        "licenses": [],
-        "images": [
-            {
-                "id": 1,
-                "file_name": picture.name,
-                "width": masks.size.width,
-                "height": masks.size.height,
-            }
-        ],
-        "categories": [_category(number, pair) for pair, number in categories.items()],
-        "annotations": [
-            _annotation(masks, index, categories, as_polygons=as_polygons)
-            for index in range(len(masks))
-        ],
-    }
-    return [records.to_json(document)]
+    size = {"width": masks.size.width, "height": masks.size.height}
+    annotations = [
+        _annotation(masks, index, categories, as_polygons=as_polygons)
+        for index in range(len(masks))
+    ]
+    images = [{"id": 1, "file_name": picture.name, **size}]
+    return [records.to_json(_document(images, categories, annotations))]
 
 
 encode_polygons = partial(encode, as_polygons=True)
 
 
 def combine(documents: Sequence[bytes]) -> bytes:
-    """One file about all pictures, from files about one each; ids are counted anew."""
-    parts = [json.loads(document) for document in documents]
-    pairs = [_pair(category) for part in parts for category in part["categories"]]
-    categories = _categories(pairs)
+    """One file about all pictures, from files about some each; ids are counted anew.
+
+    Raises:
+        FileFormatError: a document is no such file.
+    """
+    parts = []
+    for place, document in enumerate(documents, 1):
+        with records.reading(f"file {place} of {len(documents)} to combine", EXPECTED):
+            parts.append(_part(json.loads(document)))
+    categories = _categories(pair for part in parts for pair in part.pairs.values())
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     for part in parts:
-        first = len(annotations)
-        own = {category["id"]: categories[_pair(category)] for category in part["categories"]}
-        for image in part["images"]:
-            images.append(image | {"id": len(images) + 1})
-        for record in part["annotations"]:
+        own = {known: len(images) + place for place, known in enumerate(part.images, 1)}
+        images += [image | {"id": own[known]} for known, image in part.images.items()]
+        first = len(annotations) + 1
+        places = {record["id"]: first + index for index, record in enumerate(part.annotations)}
+        for number, record in enumerate(part.annotations, first):
             moved = {
-                "id": record["id"] + first,
-                "image_id": len(images),
-                "category_id": own[record["category_id"]],
+                "id": number,
+                "image_id": own[record["image_id"]],
+                "category_id": categories[part.pairs[record["category_id"]]],
             }
-            if "parent" in record:
-                moved["parent"] = record["parent"] + first
-            annotations.append(record | moved)
-    whole = {
-        "info": {"description": "masks", "contributor": f"samphire {version('samphire')}"},
-        "licenses": [],
-        "images": images,
-        "categories": [_category(number, pair) for pair, number in categories.items()],
-        "annotations": annotations,
-    }
-    return records.to_json(whole)
+            parent = places.get(record.get("parent"))
+            kept = {key: value for key, value in record.items() if key != "parent"}
+            annotations.append(kept | moved | ({} if parent is None else {"parent": parent}))
+    return records.to_json(_document(images, categories, annotations))
 
 
 def pictures(path: Path) -> list[str]:
@@ -100,7 +89,7 @@ def pictures(path: Path) -> list[str]:
         FileFormatError: it is no such file.
     """
     with records.reading(path, EXPECTED):
-        return [str(image["file_name"]) for image in json.loads(path.read_bytes())["images"]]
+        return [_name(image) for image in json.loads(path.read_bytes())["images"]]
 
 
 def read(path: Path, image: str | None = None) -> Masks:
@@ -108,7 +97,8 @@ def read(path: Path, image: str | None = None) -> Masks:
 
     Args:
         path: of the file.
-        image: its ``file_name``, or the last part of it; None where there is one picture.
+        image: its ``file_name``, or the end of it where that is unique, or a path that ends in it;
+            None where there is one picture.
 
     Raises:
         FileFormatError: it is no such file, or the picture is not in it.
@@ -120,6 +110,45 @@ def read(path: Path, image: str | None = None) -> Masks:
         categories = {each["id"]: _pair(each) for each in document.get("categories", [])}
         found = [each for each in document["annotations"] if each["image_id"] == chosen["id"]]
         return _masks(size, found, categories)
+
+
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """What one document adds to a common one: records by their ids in the document."""
+
+    images: dict[Any, dict[str, Any]]
+    pairs: dict[Any, Category]
+    annotations: list[dict[str, Any]]
+
+
+def _part(document: dict[str, Any]) -> _Part:
+    images = {image["id"]: image for image in document["images"]}
+    pairs = {each["id"]: _pair(each) for each in document.get("categories", [])}
+    annotations = document["annotations"]
+    for record in annotations:
+        if record["image_id"] not in images:
+            raise FileFormatError(
+                f"an annotation {record['id']} of image {record['image_id']}: expected one of its "
+                f"{len(images)} images"
+            )
+        known = record["category_id"]
+        if known not in pairs:
+            pairs[known] = _pair({"id": known})
+    return _Part(images, pairs, annotations)
+
+
+def _document(
+    images: list[dict[str, Any]],
+    categories: dict[Category, int],
+    annotations: list[dict[str, Any]],
+) -> dict[str, Any]:
+    return {
+        "info": {"description": "masks", "contributor": f"samphire {version('samphire')}"},
+        "licenses": [],
+        "images": images,
+        "categories": [_category(number, pair) for pair, number in categories.items()],
+        "annotations": annotations,
+    }
 
 
 def _categories(pairs: Any) -> dict[Category, int]:  # noqa: ANN401 - any iterable of pairs
@@ -181,13 +210,19 @@ def _annotation(
     return record | extra
 
 
+def _name(image: dict[str, Any]) -> str:
+    return str(image.get("file_name") or "")
+
+
 def _chosen(images: list[dict[str, Any]], name: str | None) -> dict[str, Any]:
-    names = [str(image.get("file_name", "")) for image in images]
+    names = [_name(image) for image in images]
+    if not images:
+        raise FileFormatError("no pictures: expected at least one")
     if name is None and len(images) == 1:
         return images[0]
-    exact = [index for index, known in enumerate(names) if known == name]
-    last = [index for index, known in enumerate(names) if Path(known).name == Path(name or "").name]
-    found = exact or last
+    found = [index for index, known in enumerate(names) if known == name]
+    if name and not found:
+        found = [index for index, known in enumerate(names) if known and _ends_alike(known, name)]
     if len(found) != 1:
         shown = ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
         asked = "no picture was named" if name is None else f"{len(found)} are called {name}"
@@ -195,6 +230,17 @@ def _chosen(images: list[dict[str, Any]], name: str | None) -> dict[str, Any]:
             f"{len(images)} pictures, and {asked}: expected one of {shown} (image= in Python)"
         )
     return images[found[0]]
+
+
+def _ends_alike(one: str, other: str) -> bool:
+    """One path is the end of the other, by whole parts: photo.jpg of day1/photo.jpg.
+
+    >>> _ends_alike("day1/photo.jpg", "photo.jpg"), _ends_alike("day1/photo.jpg", "day2/photo.jpg")
+    (True, False)
+    """
+    parts, others = PurePosixPath(one).parts, PurePosixPath(other).parts
+    common = min(len(parts), len(others))
+    return common > 0 and parts[-common:] == others[-common:]
 
 
 def _masks(size: Size, found: list[dict[str, Any]], categories: dict[Any, Category]) -> Masks:

@@ -22,14 +22,15 @@ from samphire.masks import Masks, rle
 
 # Run lengths claim any size in a few letters; a mask is worked on column by column.
 MAX_SIDE = 1 << 20
+MAX_PIXELS = 1 << 32  # a run length has 32 bits
 
 
 @contextmanager
-def reading(path: Path, expected: str) -> Iterator[None]:
+def reading(path: Path | str, expected: str) -> Iterator[None]:
     """Turn whatever damaged content raises into one error that names the file.
 
     Args:
-        path: of the file.
+        path: of the file, or what to call content that has none.
         expected: what it should be, for the message.
 
     Raises:
@@ -77,6 +78,8 @@ def image_size(record: dict[str, Any]) -> Size:
     size = Size(*whole([record["height"], record["width"]]))
     if max(size.height, size.width) > MAX_SIDE:
         raise FileFormatError(f"an image of {size}: expected sides of at most {MAX_SIDE}")
+    if size.height * size.width >= MAX_PIXELS:
+        raise FileFormatError(f"an image of {size}: expected fewer than {MAX_PIXELS} pixels")
     return size
 
 

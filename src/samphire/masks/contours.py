@@ -24,6 +24,9 @@ from samphire.masks.masks import Masks
 
 # Beyond this a coordinate is a mistake; float64 still tells a millionth of a pixel here.
 FARTHEST = 1e9
+# Each column that an edge crosses takes about 100 bytes, and a few letters can cross a wide picture
+# many times. A mask of noise on 20 megapixels has ten million crossings.
+MAX_CROSSINGS = 1 << 24
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,6 +107,9 @@ def from_polygons(size: Size, parts: Sequence[Sequence[Polygon]]) -> Masks:
     A pixel is on if its centre is inside of one of the polygons, by the even-odd rule over all
     rings of that polygon, which may cross themselves and each other. What lies outside the image
     is cut off. Polygons that share an edge share no pixel and leave none out.
+
+    Raises:
+        ValueError: the edges of a mask cross more than ``MAX_CROSSINGS`` columns.
 
     >>> triangle = Polygon(np.array([[0, 0], [4, 0], [0, 4]]))
     >>> from_polygons(Size(4, 4), [[triangle]]).area.tolist()
@@ -236,10 +242,25 @@ def _parts(
 
 def _covered(size: Size, polygons: Sequence[Polygon]) -> IntArray:
     """Image runs of the union of polygons."""
+    crossings = sum(_crossings(size, polygon) for polygon in polygons)
+    if crossings > MAX_CROSSINGS:
+        raise ValueError(
+            f"the polygons of a mask cross {crossings} columns of pixels: expected at most "
+            f"{MAX_CROSSINGS}; simplify them"
+        )
     pieces = [_pieces(size, polygon) for polygon in polygons]
     starts = np.concatenate([np.zeros(0, np.int64), *(piece[0] for piece in pieces)])
     ends = np.concatenate([np.zeros(0, np.int64), *(piece[1] for piece in pieces)])
     return rle.from_pieces(starts, ends, size.height * size.width)
+
+
+def _crossings(size: Size, polygon: Polygon) -> int:
+    """How often the edges cross the centre line of a column."""
+    total = 0
+    for ring in polygon.rings:
+        column = np.clip(np.ceil(ring[:, 0] - 0.5), 0, size.width)
+        total += int(np.abs(column - np.roll(column, 1)).sum())
+    return total
 
 
 def _pieces(size: Size, polygon: Polygon) -> tuple[IntArray, IntArray]:
