@@ -103,6 +103,7 @@ def test_a_folder_needs_nothing_else_and_is_not_done_twice(invoke, photos, tmp_p
     assert files(folder) == made
 
 
+@pytest.mark.slow
 def test_the_published_layout_is_a_folder_an_image_or_a_list(invoke, photos, tmp_path):
     result = invoke(photos, "--layout", "segment-anything", "--output", "amg")
     assert result.return_value == 0, result.exception
@@ -116,6 +117,7 @@ def test_the_published_layout_is_a_folder_an_image_or_a_list(invoke, photos, tmp
     assert json.loads((tmp_path / "work" / "rle" / "a.json").read_text())[0]["segmentation"]
 
 
+@pytest.mark.slow
 def test_pictures_of_one_name_in_two_folders_are_told_apart(invoke, photos, tmp_path):
     save_picture(photos / "more" / "a.png", seed=9)
     invoke(photos, "--format", "coco")
@@ -124,6 +126,7 @@ def test_pictures_of_one_name_in_two_folders_are_told_apart(invoke, photos, tmp_
     assert names == ["a.png", "b.png", "c.png", "d.png", "more/a.png"]
 
 
+@pytest.mark.slow
 def test_a_folder_becomes_coco_labelme_and_label_maps_at_once(invoke, photos, tmp_path):
     result = invoke(photos, "--format", "coco,labelme,label-map", "--hierarchy")
     assert result.return_value == 0, result.exception

@@ -92,7 +92,7 @@ def test_crops_say_where_they_are_in_whole_numbers(sam, photo):
     assert all(type(edge) is int for crop in crops for edge in crop)
 
 
-@pytest.mark.parametrize("layers", [0, 1, 3])
+@pytest.mark.parametrize("layers", [0, 1, pytest.param(3, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("mode", ["binary_mask", "coco_rle"])
 def test_nothing_found_is_an_empty_list(sam, photo, layers, mode):
     generator = SamAutomaticMaskGenerator(
@@ -160,6 +160,7 @@ def test_pictures_of_any_kind_are_taken_and_none_is_kept(sam, photo):
     assert generator.predictor.is_image_set is False
 
 
+@pytest.mark.slow
 def test_threads_share_a_generator(sam, photo):
     generator = SamAutomaticMaskGenerator(sam, **ANY | {"output_mode": "coco_rle"})
     pictures = [photo, photo[::-1].copy()]
@@ -230,6 +231,7 @@ def test_a_model_that_gives_nan_is_an_error_not_an_empty_mask(sam, photo):
         SamAutomaticMaskGenerator(sam, **ANY).generate(photo)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(1, 200), (200, 1), (1, 1)])
 def test_thin_pictures_have_records_or_none_with_and_without_crops(sam, shape):
     picture = np.full((*shape, 3), 99, np.uint8)

@@ -46,7 +46,7 @@ def test_candidates_below_the_minimum_are_dropped_and_named(tiny_engine):
 def test_the_session_of_an_embedding_is_kept_and_the_oldest_goes(tiny_sam, monkeypatch):
     engine = TorchEngine(tiny_sam, model="tiny", preprocessing="sam-64")
     embeddings = [embed(engine, seed) for seed in range(3)]
-    monkeypatch.setattr(torch_engine, "SESSION_BYTES", 2 * embeddings[0].features.nbytes)
+    monkeypatch.setattr(torch_engine, "SESSION_BYTES", 4 * embeddings[0].features.nbytes)  # two
     first = engine.session(embeddings[0])
     second = engine.session(embeddings[1])
     assert engine.session(embeddings[0]) is first

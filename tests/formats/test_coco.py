@@ -42,6 +42,7 @@ def opened(path):
         return COCO(str(path))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encode", ENCODERS)
 @settings(deadline=None)
 @given(masks=any_masks())

@@ -23,6 +23,7 @@ def disjoint(numbers):
     return Masks.from_arrays([numbers == value for value in range(1, int(numbers.max()) + 1)])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", SUFFIXES)
 @settings(deadline=None)
 @given(numbers=arrays(np.int32, array_shapes(min_dims=2, max_dims=2, max_side=8)))
@@ -78,6 +79,7 @@ def test_smaller_masks_lie_on_top_and_what_is_lost_is_counted(tmp_path):
     assert load_masks(path).area.tolist() == [91, 9, 1]
 
 
+@pytest.mark.slow
 def test_more_masks_than_16_bits_are_refused():
     one = Masks.from_arrays(np.ones((1, 1, 1)))
     many = one[np.zeros(65536, int)]

@@ -66,6 +66,7 @@ def _area(document, tmp_path):
     return _load(document, tmp_path).area.tolist()
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(masks=any_masks())
 def test_all_but_parents_comes_back(masks, tmp_path_factory):
@@ -73,6 +74,7 @@ def test_all_but_parents_comes_back(masks, tmp_path_factory):
     assert _load(_document(masks), tmp_path_factory.getbasetemp()).equal(alone)
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(masks=any_masks())
 def test_labelme_draws_the_same_masks(masks):

@@ -33,6 +33,7 @@ def masks():
     )
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(masks=any_masks())
 def test_npz_keeps_every_column(masks, tmp_path_factory):

@@ -18,6 +18,7 @@ from samphire.masks import Masks
 from samphire.masks.regions import fill_holes
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(masks=any_masks())
 def test_geojson_keeps_every_column(masks, tmp_path_factory):
@@ -65,6 +66,7 @@ def test_geojson_of_others_needs_a_size_and_polygons(tmp_path):
         load_masks(path)
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(masks=any_masks())
 def test_yolo_keeps_all_pixels_but_holes_and_the_class(masks, tmp_path_factory):
@@ -73,13 +75,13 @@ def test_yolo_keeps_all_pixels_but_holes_and_the_class(masks, tmp_path_factory):
     solid = masks[masks.area > 0]
     found = yolo.read(path, f"{masks.size}")
     expected = fill_holes(solid, 10**6)
+    holes = (expected.area > solid.area).any()
     np.testing.assert_array_equal(found.to_array(), expected.to_array())
     np.testing.assert_array_equal(found.label, solid.label)
-    assert bool(yolo.losses(masks)) == bool(
-        expected.edited.any() or len(solid) < len(masks) or any(masks.name)
-    )
+    assert bool(yolo.losses(masks)) == bool(holes or len(solid) < len(masks) or any(masks.name))
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=15)
 @given(width=st.integers(1000, 20000), height=st.integers(1000, 20000), seed=st.integers(0, 99))
 def test_yolos_shares_are_fine_enough_for_large_pictures(width, height, seed, tmp_path_factory):

@@ -14,6 +14,8 @@ from samphire.formats.supervision import from_supervision, to_supervision
 from samphire.geometry import Size
 from samphire.masks import Masks
 
+pytestmark = pytest.mark.slow  # the import alone takes a second
+
 
 @settings(deadline=None)
 @given(masks=any_masks())

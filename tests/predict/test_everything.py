@@ -164,6 +164,7 @@ def test_covered_ground_is_not_asked_again(scene, picture):
     assert (iou(fast, whole).max(axis=0) == 1).all()
 
 
+@pytest.mark.slow
 def test_progress_counts_every_point_of_every_crop(tiny_engine, rng):
     large = rng.integers(0, 256, (128, 128, 3), np.uint8)
     seen: list[tuple[int, int]] = []
