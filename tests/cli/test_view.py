@@ -1,7 +1,9 @@
-"""``samphire view``: one page, whole in itself, of whatever masks a folder holds."""
+"""``samphire view``: the results in a folder as one page."""
 
-import dataclasses
+import base64
+import io
 import json
+import os
 import re
 
 import numpy as np
@@ -11,100 +13,187 @@ from PIL import Image
 
 import samphire
 from samphire.cli.__main__ import cli
+from samphire.errors import FileFormatError, OutputExistsError
+from samphire.formats import Picture
 from samphire.masks import Masks
 
 
+def save_result(folder, name, *, link=None, size=(48, 80), masks=2):
+    """A file of masks, and its picture in a folder beside."""
+    photo = folder.parent / "photos" / f"{name}.png"
+    photo.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.full((48, 80, 3), 90, np.uint8)).save(photo)
+    path = folder / f"{name}.mask.json"
+    dense = np.zeros((masks, *size), bool)
+    dense[:, 10:20, 10:30] = True
+    picture = Picture(photo.name, link if link is not None else os.path.relpath(photo, path.parent))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    samphire.save_masks(Masks.from_arrays(dense), path, picture=picture)
+    return path
+
+
 @pytest.fixture
-def folder(tmp_path):
-    """Three pictures of discs in two folders; one has lost its picture."""
-    y, x = np.mgrid[:60, :90]
-    for index, name in enumerate(["a", "b", "sub/c"]):
-        path = tmp_path / "out" / f"{name}.mask.json"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        discs = [np.hypot(y - 30, x - 30) < radius for radius in (25, 10)][: 2 - index % 2]
-        masks = dataclasses.replace(
-            Masks.from_arrays(discs),
-            predicted_iou=np.linspace(0.9, 0.8, len(discs)),
-            stability=np.full(len(discs), 0.97),
-            name=("</script><b>", "part")[: len(discs)],
-        )
-        link = "../" * (1 + name.count("/")) + f"photos/{index}.png"
-        samphire.save_masks(masks, path, picture=samphire.Picture(name, link))
-    (tmp_path / "photos").mkdir()
-    for index in range(2):
-        Image.new("RGB", (90, 60), "teal").save(tmp_path / "photos" / f"{index}.png")
-    return tmp_path / "out"
+def results(tmp_path, monkeypatch):
+    """A folder of two results, one of them deeper."""
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "out"
+    save_result(folder, "a")
+    save_result(folder / "day1", "b", masks=3)
+    return folder
 
 
-def invoke(*arguments):
+def view(*arguments):
     return CliRunner().invoke(cli, ["view", *map(str, arguments)], standalone_mode=False)
 
 
-def data_of(path):
-    text = path.read_text(encoding="utf-8")
-    (found,) = re.findall(r'<script type="application/json" id="data">(.*?)</script>', text, re.S)
-    return json.loads(found)
+def records(path):
+    """The pictures of a page."""
+    found = re.findall(r'<script type="application/json" class="sheet">(.*)</script>', _text(path))
+    return [json.loads(text) for text in found]
 
 
-def test_the_page_holds_every_picture_and_mask_and_reaches_for_nothing(folder):
-    result = invoke(folder)
+def _text(path):
+    return path.read_text(encoding="utf-8")
+
+
+def test_every_result_of_a_folder_is_on_the_page(results):
+    result = view("out")
     assert result.return_value == 0, result.exception
-    assert result.stdout.splitlines() == [str(folder / "index.html")]
-    assert "3 pictures, 5 masks" in result.stderr
-    assert "sub/c: its picture is not at" in result.stderr
-    text = (folder / "index.html").read_text()
-    assert "default-src 'none'" in text
-    assert not re.findall(r'(?:src|href)="(?!data:)', text)
-    assert "http" not in text.replace("http-equiv", "")
-    found = data_of(folder / "index.html")
-    assert [picture["name"] for picture in found["pictures"]] == ["a", "b", "sub/c"]
-    assert [picture["jpeg"] is None for picture in found["pictures"]] == [False, False, True]
-    assert found["pictures"][0]["masks"][0]["name"] == "</script><b>"
-    assert "</script><b>" not in text
+    assert result.stdout == "out/index.html\n"
+    page = results / "index.html"
+    size = page.stat().st_size / 1000
+    assert f"2 pictures, 5 masks, {size:.1f} kB, 0 failed" in result.stderr
+    first, second = records(page)
+    assert (first["name"], len(first["masks"])) == ("a", 2)
+    assert (second["name"], len(second["masks"])) == ("day1/b", 3)
+    assert "<title>out · masks</title>" in _text(page)
 
 
-def test_it_is_the_same_page_again_and_replaces_only_its_own(folder):
-    invoke(folder)
-    first = (folder / "index.html").read_bytes()
-    assert invoke(folder).return_value == 0
-    assert (folder / "index.html").read_bytes() == first
-    (folder / "index.html").write_text("<html>mine</html>")
-    refused = invoke(folder)
-    assert "--force" in str(refused.exception)
-    assert (folder / "index.html").read_text() == "<html>mine</html>"
-    assert invoke(folder, "--force").return_value == 0
+def test_pictures_are_found_from_the_file_and_shrunk(results):
+    view("out", "--max-side", 40)
+    for record in records(results / "index.html"):
+        data = base64.b64decode(record["jpeg"].removeprefix("data:image/jpeg;base64,"))
+        with Image.open(io.BytesIO(data)) as picture:
+            assert picture.size == (record["width"], record["height"]) == (40, 24)
 
 
-def test_large_pictures_are_shrunk_with_their_masks_and_keep_their_numbers(folder, tmp_path):
-    result = invoke(folder, "--max-side", "64", "--output", tmp_path / "small.html", "--json")
-    record = json.loads(result.stdout)
-    assert (record["pictures"], record["masks"], record["failed"]) == (3, 5, [])
-    assert record["bytes"] == (tmp_path / "small.html").stat().st_size
-    picture = data_of(tmp_path / "small.html")["pictures"][0]
-    assert (picture["width"], picture["height"], picture["original"]) == (64, 43, "90x60")
-    whole = samphire.load_masks(folder / "a.mask.json")
-    assert picture["masks"][0]["area"] == whole.area[0]
-    assert picture["masks"][0]["original_box"] == whole.boxes[0].tolist()
-    assert max(picture["masks"][0]["box"]) <= 64
-
-
-def test_a_bad_file_stops_nothing(folder, tmp_path):
-    (folder / "b.mask.json").write_text("{")
-    Image.new("RGB", (9, 6)).save(tmp_path / "photos" / "0.png")
-    result = invoke(folder)
-    assert result.return_value == 1
-    assert "1 pictures" in result.stderr
-    assert "b.mask.json" in result.stderr
-    assert "is 9x6, the masks in" in result.stderr
-    (folder / "sub" / "c.mask.json").write_text("{")
-    (folder / "index.html").unlink()
-    assert "none of 3 files can be shown" in str(invoke(folder).exception)
-    assert not (folder / "index.html").exists()
+def test_a_picture_is_found_by_its_name_where_there_is_no_link(results):
+    save_result(results, "c", link="")
+    os.replace(results.parent / "photos" / "c.png", results / "c.png")
+    view("out")
+    (record,) = [record for record in records(results / "index.html") if record["name"] == "c"]
+    assert record["jpeg"]
 
 
 @pytest.mark.parametrize(
-    ("given", "message"), [("nowhere", "no such folder"), ("photos", "samphire convert makes them")]
+    ("options", "message"),
+    [
+        ({"link": "gone.png"}, "gone.png"),
+        ({"size": (48, 90)}, "c.png is 80x48, its masks are for 90x48"),
+        ({"link": "a.mask.json"}, "a.mask.json"),
+        ({"link": "pipe.png"}, "pipe.png is a pipe"),
+        ({"link": "\0"}, "null"),
+    ],
+    ids=["missing", "another size", "no picture", "a pipe", "no path"],
 )
-def test_a_folder_without_masks_is_refused(folder, tmp_path, given, message):
-    result = invoke(tmp_path / given)
-    assert message in str(result.exception.message)
+def test_masks_without_their_picture_are_shown_and_told(results, options, message):
+    os.mkfifo(results / "pipe.png")
+    save_result(results, "c", **options)
+    result = view("out")
+    assert result.return_value == 0, result.exception
+    (line,) = [line for line in result.stderr.splitlines() if "without its picture" in line]
+    assert line.startswith("  without its picture: c.mask.json: ")
+    assert message in line
+    (record,) = [record for record in records(results / "index.html") if record["name"] == "c"]
+    assert record["jpeg"] is None
+    assert len(record["masks"]) == 2
+
+
+def test_a_file_that_does_not_tell_its_picture_is_told(results):
+    samphire.save_masks(Masks.from_arrays(np.ones((1, 4, 4))), results / "c.mask.json")
+    result = view("out")
+    assert "c.mask.json: the file does not say where its picture is" in result.stderr
+    assert "3 pictures, 6 masks, " in result.stderr
+
+
+def test_bad_files_are_told_and_skipped(results):
+    (results / "bad.mask.json").write_bytes(b"{")
+    os.mkfifo(results / "pipe.mask.json")
+    huge = {"image": {"width": 1 << 20, "height": 1 << 20}, "annotations": []}
+    huge["annotations"] = [{"segmentation": {"size": [1 << 20, 1 << 20], "counts": [0]}}]
+    (results / "huge.mask.json").write_text(json.dumps(huge))
+    huge["annotations"] = []
+    (results / "large.mask.json").write_text(json.dumps(huge))
+    result = view("out")
+    assert result.return_value == 1
+    assert "2 pictures, 5 masks, " in result.stderr
+    assert ", 4 failed" in result.stderr
+    for line in (
+        "  bad.mask.json: out/bad.mask.json is not a file of masks",
+        "  pipe.mask.json: out/pipe.mask.json is a pipe, a socket or a device",
+        "  huge.mask.json: out/huge.mask.json holds an image of 1048576x1048576",
+        "  large.mask.json: large.mask.json is 1048576x1048576, 1099512 megapixels",
+    ):
+        assert line in result.stderr
+    assert len(records(results / "index.html")) == 2
+
+
+def test_where_nothing_can_be_read_no_page_is_left(tmp_path):
+    (tmp_path / "bad.mask.json").write_bytes(b"{")
+    result = view(tmp_path)
+    assert isinstance(result.exception, FileFormatError)
+    assert "none of 1 files of masks can be read" in str(result.exception)
+    assert "  bad.mask.json: " in result.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["bad.mask.json"]
+
+
+def test_json_tells_all(results):
+    save_result(results, "c", link="gone.png")
+    (results / "bad.mask.json").write_bytes(b"{")
+    result = view("out", "--json")
+    told = json.loads(result.stdout)
+    assert told["page"] == "out/index.html"
+    assert told["bytes"] == (results / "index.html").stat().st_size
+    assert (told["pictures"], told["masks"]) == (3, 7)
+    assert [entry["file"] for entry in told["failed"]] == ["bad.mask.json"]
+    (plain,) = told["without_picture"]
+    assert plain.startswith("c.mask.json: ")
+
+
+def test_a_page_of_ours_is_replaced_and_any_other_file_only_with_force(results):
+    assert view("out/day1", "--output", "out/index.html").return_value == 0
+    save_result(results, "c")
+    assert view("out").return_value == 0
+    assert len(records(results / "index.html")) == 3
+    (results / "index.html").write_text("<!doctype html><title>mine</title>")
+    result = view("out")
+    assert isinstance(result.exception, OutputExistsError)
+    assert "--force" in str(result.exception)
+    assert "mine" in _text(results / "index.html")
+    assert view("out", "--force").return_value == 0
+    assert len(records(results / "index.html")) == 3
+
+
+def test_the_page_goes_where_it_is_told_and_is_the_same_again(results):
+    for name in ("one.html", "new/two.html"):
+        result = view("out", "--output", name)
+        assert (result.return_value, result.stdout) == (0, f"{name}\n")
+    one, two = results.parent / "one.html", results.parent / "new" / "two.html"
+    assert one.read_bytes() == two.read_bytes()
+    assert not (results / "index.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nowhere"], "does not exist"),
+        (["photos"], "no masks in photos: expected files that end in .mask.json"),
+        (["out", "--output", "-"], "a page is one file, such as masks.html"),
+        (["out", "--output", "photos"], "a page is one file, such as masks.html"),
+        (["out", "--max-side", "3"], "3 is not in the range"),
+    ],
+)
+def test_wrong_usage_is_told(results, arguments, message):
+    result = view(*arguments)
+    assert result.exception.exit_code == 2
+    assert message in result.exception.format_message()

@@ -83,6 +83,13 @@ offline_option = click.option(
     "--offline", is_flag=True, help="Use what is on this machine; touch no network."
 )
 force_option = click.option("--force", is_flag=True, help="Replace outputs that are there.")
+max_pixels_option = click.option(
+    "--max-pixels",
+    type=click.IntRange(min=1),
+    default=100_000_000,
+    show_default=True,
+    help="Refuse larger images.",
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
 
 
@@ -90,13 +97,7 @@ def image_options(command: Command) -> Command:
     """How pictures are read: ``max_pixels``, ``page``, ``window``."""
     return _with(
         command,
-        click.option(
-            "--max-pixels",
-            type=click.IntRange(min=1),
-            default=100_000_000,
-            show_default=True,
-            help="Refuse larger images.",
-        ),
+        max_pixels_option,
         click.option(
             "--page",
             type=click.IntRange(min=0),

@@ -1,225 +1,304 @@
-"use strict";
-// One picture is shown at a time. What is shown follows from `state` alone: draw() and list().
+// Masks over pictures: the page's state, and what shows it. A sheet is a picture with its masks: a
+// block of JSON of its own, read when it is shown. Text enters the page by textContent alone.
 
-const data = JSON.parse(document.getElementById("data").textContent);
-const at = (id) => document.getElementById(id);
-const canvas = at("canvas"), pen = canvas.getContext("2d");
-const STYLES = ["Both", "Fill", "Outline"];
+const $ = (id) => document.getElementById(id);
+const index = JSON.parse($("index").textContent);
+const blocks = document.querySelectorAll("script.sheet");
+const off = index.sheets.map(() => new Set()); // ids of masks switched off, sheet by sheet
+
+const STYLES = ["Fill + outline", "Fill", "Outline"];
+const FILL = 0.45;
+
 const FILTERS = [
-  { key: "predicted_iou", text: "Predicted IoU at least", digits: 2 },
-  { key: "stability_score", text: "Stability at least", digits: 2 },
-  { key: "area", text: "Area at least, pixels", digits: 0 },
+  { key: "predicted_iou", label: "Least predicted IoU", least: true },
+  { key: "stability_score", label: "Least stability", least: true },
+  { key: "area", label: "Least area", least: true },
+  { key: "area", label: "Largest area", least: false },
 ];
-const state = { picture: 0, selected: -1, hovered: -1, style: 0, off: new Set(), least: {} };
-const photos = new Map(), layers = new Map();
 
-const current = () => data.pictures[state.picture];
+const NARROW = matchMedia("(max-width: 56rem)"); // as in page.css: the page scrolls, not the list
+const HINT = "Click a mask to select it; ? lists the keys.";
 
-// COCO's string of run lengths: 5 bits a letter, each count but the first three as a difference.
-function counts(text) {
-  const found = [];
-  for (let at = 0; at < text.length; ) {
-    let value = 0, shift = 0, bits;
-    do {
-      bits = text.charCodeAt(at++) - 48;
-      value |= (bits & 31) << shift;
-      shift += 5;
-    } while (bits & 32);
-    if (bits & 16) value |= -1 << shift;
-    found.push(value + (found.length > 2 ? found[found.length - 2] : 0));
+let current = 0; // number of the sheet
+let sheet = null;
+let style = 0;
+let selected = null; // a mask, or null
+let hovered = null;
+let drawn = ""; // what is on the canvas of masks
+
+// ---- filters ----
+
+/** The least and the most of a value over all pictures, or null where none has it. */
+function rangeOf(key) {
+  const known = index.sheets.map((entry) => entry[key]).filter((range) => range !== null);
+  if (!known.length) return null;
+  return [Math.min(...known.map(([low]) => low)), Math.max(...known.map(([, high]) => high))];
+}
+
+function buildFilters() {
+  FILTERS.forEach((filter, number) => {
+    filter.range = rangeOf(filter.key);
+    const row = make("div", "filter"), label = make("label", "", filter.label);
+    filter.output = make("output");
+    filter.input = make("input");
+    const id = `filter-${number}`, value = filter.least ? 0 : 100;
+    Object.assign(filter.input, { type: "range", id, min: 0, max: 100, step: 0.5, value });
+    label.htmlFor = filter.output.htmlFor = filter.input.id;
+    filter.input.disabled = filter.range === null;
+    row.classList.toggle("unknown", filter.range === null);
+    filter.input.addEventListener("input", refresh);
+    row.append(label, filter.output, filter.input);
+    $("filters").append(row);
+  });
+}
+
+/** Where a slider stands, in the unit of its value; areas go by ratios, scores by differences. */
+function limitOf(filter) {
+  const [low, high] = filter.range, share = filter.input.value / 100;
+  if (share === 0) return low;
+  if (share === 1) return high;
+  if (filter.key !== "area") return low + share * (high - low);
+  return Math.max(low, 1) * (high / Math.max(low, 1)) ** share;
+}
+
+function passes(filter, mask) {
+  const value = mask[filter.key];
+  if (filter.range === null || value === null) return true;
+  return filter.least ? value >= limitOf(filter) : value <= limitOf(filter);
+}
+
+const passing = () => sheet.masks.filter((mask) => FILTERS.every((filter) => passes(filter, mask)));
+const shownMasks = () => passing().filter((mask) => !off[current].has(mask.id));
+
+// ---- the page's state, and what shows it ----
+
+function openSheet(number) {
+  current = (number + blocks.length) % blocks.length;
+  sheet = JSON.parse(blocks[current].textContent);
+  selected = hovered = null;
+  $("hint").textContent = HINT;
+  for (const canvas of [$("masks"), $("mark")]) {
+    canvas.width = sheet.width;
+    canvas.height = sheet.height;
   }
-  return found;
+  drawn = ""; // a canvas that is given its size is empty
+  $("stage").style.setProperty("--ratio", sheet.width / sheet.height);
+  $("photo").hidden = sheet.jpeg === null;
+  if (sheet.jpeg) $("photo").src = sheet.jpeg;
+  $("photo").alt = sheet.file || sheet.name;
+  const missing = sheet.jpeg ? "" : " · picture not found";
+  $("where").textContent =
+    `${sheet.file || sheet.name} · ${sheet.original.join("x")} pixels${missing}`;
+  [...$("sheets").children].forEach((item, place) => {
+    item.firstChild.setAttribute("aria-current", place === current);
+    if (place === current) item.scrollIntoView({ block: "nearest", inline: "nearest" });
+  });
+  buildList();
+  refresh();
 }
 
-// A mask inside its box, row by row: 1 where it is on.
-function pixels(picture, mask) {
-  if (mask.pixels) return mask.pixels;
-  const [x0, y0, x1, y1] = mask.box, width = x1 - x0, on = new Uint8Array(width * (y1 - y0));
-  let place = 0, filled = false;
-  for (const count of counts(mask.counts)) {
-    for (let end = place + count; filled && place < end; place++) {
-      const x = Math.floor(place / picture.height), y = place % picture.height;
-      on[(y - y0) * width + (x - x0)] = 1;
-    }
-    if (!filled) place += count;
-    filled = !filled;
+function refresh() {
+  const pass = new Set(passing()), shown = shownMasks();
+  if (selected && !pass.has(selected)) selected = null;
+  if (hovered && !shown.includes(hovered)) hovered = null;
+  $("count").textContent = `${shown.length} of ${sheet.masks.length} shown`;
+  $("masks").setAttribute("aria-label", `${shown.length} masks over the picture`);
+  for (const filter of FILTERS) {
+    const hidden = sheet.masks.filter((mask) => !passes(filter, mask)).length;
+    const limit = filter.range ? numeral(filter.key, limitOf(filter)) : "unknown";
+    filter.output.textContent = hidden ? `${limit} · hides ${hidden}` : limit;
   }
-  return (mask.pixels = on);
-}
-
-const contains = (picture, mask, x, y) => {
-  const [x0, y0, x1, y1] = mask.box;
-  return x >= x0 && x < x1 && y >= y0 && y < y1 && pixels(picture, mask)[(y - y0) * (x1 - x0) + x - x0] === 1;
-};
-
-const passes = (mask) => FILTERS.every(({ key }) => mask[key] === null || mask[key] >= (state.least[key] ?? -Infinity));
-const shown = (index) => !state.off.has(index) && passes(current().masks[index]);
-const colour = (index) => current().masks[index].colour;
-
-// A mask as a small picture of its own: tint inside, a stronger line along its edge.
-function layer(index) {
-  const key = `${state.picture} ${index} ${state.style} ${state.selected === index || state.hovered === index}`;
-  if (layers.has(key)) return layers.get(key);
-  const picture = current(), mask = picture.masks[index], on = pixels(picture, mask);
-  const [x0, y0, x1, y1] = mask.box, width = x1 - x0, height = y1 - y0;
-  if (!width || !height) return null;
-  const strong = key.endsWith("true"), image = new ImageData(width, height), [r, g, b] = colour(index);
-  const reach = Math.max(1, Math.round(Math.max(picture.width, picture.height) / 700)) + (strong ? 1 : 0);
-  const off = (x, y) => x < 0 || y < 0 || x >= width || y >= height || !on[y * width + x];
-  const style = STYLES[state.style];
-  for (let y = 0; y < height; y++) for (let x = 0; x < width; x++) {
-    if (!on[y * width + x]) continue;
-    const edge = off(x - reach, y) || off(x + reach, y) || off(x, y - reach) || off(x, y + reach);
-    const alpha = edge && style !== "Fill" ? 255 : style === "Outline" ? 0 : strong ? 150 : 95;
-    image.data.set([r, g, b, alpha], 4 * (y * width + x));
+  for (const mask of sheet.masks) {
+    const isOff = off[current].has(mask.id);
+    mask.row.hidden = !pass.has(mask);
+    mask.row.className = `${mask === selected ? "chosen" : ""} ${isOff ? "off" : ""}`;
+    mask.row.querySelector("input").checked = !isOff;
+    mask.row.querySelector("button").setAttribute("aria-pressed", mask === selected);
   }
-  const made = document.createElement("canvas");
-  made.width = width;
-  made.height = height;
-  made.getContext("2d").putImageData(image, 0, 0);
-  if (layers.size > 600) layers.clear(); // a few hundred masks, once each
-  layers.set(key, made);
-  return made;
+  $("all").textContent = shown.length ? "All off" : "All on";
+  $("style").textContent = STYLES[style];
+  showRecord();
+  drawMasks();
+  drawMark();
 }
 
-function draw() {
-  const picture = current(), photo = photos.get(state.picture);
-  canvas.width = picture.width;
-  canvas.height = picture.height;
-  pen.fillStyle = "#808488";
-  pen.fillRect(0, 0, canvas.width, canvas.height);
-  if (photo) pen.drawImage(photo, 0, 0, canvas.width, canvas.height);
-  const order = picture.masks.map((_, index) => index).filter(shown);
-  const last = (index) => index === state.selected || index === state.hovered;
-  order.sort((a, b) => last(a) - last(b) || picture.masks[b].area - picture.masks[a].area);
-  for (const index of order) {
-    const made = layer(index), [x0, y0] = picture.masks[index].box;
-    if (made) pen.drawImage(made, x0, y0);
+function showRecord() {
+  $("nothing").hidden = selected !== null;
+  $("record").replaceChildren();
+  if (selected === null) return;
+  const [width, height] = sheet.original;
+  const percent = ((100 * selected.area) / (width * height)).toFixed(2);
+  const rows = {
+    "Mask": selected.id,
+    "Name": selected.name || null,
+    "Predicted IoU": numeral("predicted_iou", selected.predicted_iou),
+    "Stability": numeral("stability_score", selected.stability_score),
+    "Area": `${numeral("area", selected.area)} (${percent} %)`,
+    "Box": selected.box.join(", "),
+  };
+  for (const [term, value] of Object.entries(rows)) {
+    if (value !== null) $("record").append(make("dt", "", term), make("dd", "", value));
   }
-  at("count").textContent = `${order.length} of ${picture.masks.length} masks`;
 }
 
-function load(index) {
-  const picture = data.pictures[index];
-  if (photos.has(index) || !picture.jpeg) return;
-  const image = new Image();
-  image.onload = () => { photos.set(index, image); if (index === state.picture) draw(); };
-  image.src = `data:image/jpeg;base64,${picture.jpeg}`;
-}
-
-function list() {
-  at("masks").replaceChildren(...current().masks.map((mask, index) => {
-    const row = document.createElement("li"), box = document.createElement("input");
-    const swatch = document.createElement("i"), text = document.createElement("span"), note = document.createElement("small");
+function buildList() {
+  $("list").replaceChildren(...sheet.masks.map((mask) => {
+    const box = make("input"), swatch = make("span", "swatch"), button = make("button");
     box.type = "checkbox";
-    box.checked = !state.off.has(index);
-    box.setAttribute("aria-label", `Show mask ${index}`);
-    box.onclick = (event) => { event.stopPropagation(); toggle(index); };
-    swatch.style.background = `rgb(${colour(index).join()})`;
-    text.textContent = mask.name ? `${index} ${mask.name}` : `${index}`;
-    note.textContent = `${number(mask.predicted_iou, 2)} · ${mask.area}`;
-    row.append(box, swatch, text, note);
-    row.classList.toggle("out", !passes(mask));
-    row.setAttribute("aria-current", String(index === state.selected));
-    row.onclick = () => select(index);
-    return row;
-  }));
-  const mask = current().masks[state.selected];
-  const facts = !mask ? [] : [
-    ["mask", mask.name ? `${state.selected} ${mask.name}` : `${state.selected}`],
-    ["predicted IoU", number(mask.predicted_iou, 3)], ["stability", number(mask.stability_score, 3)],
-    ["area", `${mask.area} pixels`], ["box", mask.original_box.join(", ")],
-    ["part of", mask.parent < 0 ? "none" : `${mask.parent}`],
-  ];
-  at("record").replaceChildren(...facts.flatMap(([name, value]) => {
-    const term = document.createElement("dt"), text = document.createElement("dd");
-    term.textContent = name;
-    text.textContent = value;
-    return [term, text];
+    box.setAttribute("aria-label", `Show ${title(mask)}`);
+    box.addEventListener("change", () => toggle(mask));
+    swatch.style.background = `rgb(${index.palette[mask.colour]})`;
+    button.append(make("span", "name", title(mask)), make("small", "", numeral("area", mask.area)));
+    button.addEventListener("click", () => select(mask === selected ? null : mask));
+    mask.row = make("li");
+    mask.row.append(box, swatch, button);
+    mask.row.addEventListener("pointerenter", () => hover(off[current].has(mask.id) ? null : mask));
+    mask.row.addEventListener("pointerleave", () => hover(null));
+    return mask.row;
   }));
 }
 
-const number = (value, digits) => (value === null ? "–" : value.toFixed(digits));
-function update() { draw(); list(); }
-function select(index) { state.selected = index; update(); at("masks").children[index]?.scrollIntoView({ block: "nearest" }); }
-function toggle(index) { state.off.has(index) ? state.off.delete(index) : state.off.add(index); update(); }
+function select(mask) {
+  selected = mask;
+  refresh();
+  if (mask && !NARROW.matches) mask.row.scrollIntoView({ block: "nearest" });
+}
+
+function hover(mask) {
+  if (mask === hovered) return;
+  hovered = mask;
+  $("hint").textContent = mask ? `${title(mask)} · ${numeral("area", mask.area)}` : HINT;
+  drawMark();
+}
+
+function toggle(mask) {
+  if (!off[current].delete(mask.id)) off[current].add(mask.id);
+  refresh();
+}
+
 function toggleAll() {
-  const any = current().masks.some((_, index) => shown(index));
-  state.off = new Set(any ? current().masks.keys() : []);
-  update();
-}
-function cycle() { state.style = (state.style + 1) % STYLES.length; at("style").textContent = STYLES[state.style]; draw(); }
-
-function show(index) {
-  if (!data.pictures.length) return;
-  state.picture = (index + data.pictures.length) % data.pictures.length;
-  state.selected = state.hovered = -1;
-  state.off = new Set();
-  at("picture").value = String(state.picture);
-  load(state.picture);
-  load((state.picture + 1) % data.pictures.length);
-  filters();
-  update();
+  const change = shownMasks().length ? "add" : "delete";
+  for (const mask of passing()) off[current][change](mask.id);
+  refresh();
 }
 
-// Sliders from the least to the largest value of this picture; what was chosen stays.
-function filters() {
-  at("filters").replaceChildren(...FILTERS.flatMap(({ key, text, digits }) => {
-    const values = current().masks.map((mask) => mask[key]).filter((value) => value !== null);
-    if (!values.length) return [];
-    const label = document.createElement("label"), slider = document.createElement("input"), out = document.createElement("output");
-    const least = Math.min(...values), most = Math.max(...values);
-    Object.assign(slider, { type: "range", min: 0, max: 1000, value: 0, name: key });
-    const value = () => least + (most - least) * (slider.value / 1000) ** (digits ? 1 : 3);
-    const apply = () => { state.least[key] = value(); out.textContent = value().toFixed(digits); };
-    slider.oninput = () => { apply(); update(); };
-    label.append(text, out, slider);
-    apply();
-    return [label];
-  }));
+/** Select the mask so many places further among those that pass the filters. */
+function step(by) {
+  const masks = passing(), count = masks.length;
+  const at = selected ? masks.indexOf(selected) : Math.min(0, -by); // from outside, to an end
+  if (count) select(masks[(at + by + count) % count]);
 }
 
-function under(event) {
-  const frame = canvas.getBoundingClientRect(), picture = current();
-  const x = Math.floor(((event.clientX - frame.left) / frame.width) * canvas.width);
-  const y = Math.floor(((event.clientY - frame.top) / frame.height) * canvas.height);
-  return picture.masks.reduce((best, mask, index) =>
-    shown(index) && contains(picture, mask, x, y) && (best < 0 || mask.area < picture.masks[best].area) ? index : best, -1);
+/** The smallest shown mask under the pointer, or null. */
+function maskAt(event) {
+  const area = $("stage").getBoundingClientRect();
+  const x = Math.floor(((event.clientX - area.left) / area.width) * sheet.width);
+  const y = Math.floor(((event.clientY - area.top) / area.height) * sheet.height);
+  const under = shownMasks().filter((mask) => contains(mask, sheet, x, y));
+  return under.reduce((least, mask) => (least && least.area <= mask.area ? least : mask), null);
 }
+
+// ---- drawing ----
+
+function drawMasks() {
+  const largestFirst = shownMasks().sort((one, other) => other.area - one.area);
+  const look = [current, style, ...largestFirst.map((mask) => mask.id)].join();
+  if (look === drawn) return; // a thousand masks take half a second
+  drawn = look;
+  paint($("masks"), largestFirst, (mask) => {
+    const colour = index.palette[mask.colour];
+    const fill = STYLES[style] === "Outline" ? null : [...colour, FILL];
+    const edge = STYLES[style] === "Fill" ? fill : [...colour, 1];
+    return [null, fill, edge, fill];
+  });
+}
+
+function drawMark() {
+  const marked = [...new Set([hovered, selected])].filter((mask) => mask !== null);
+  paint($("mark"), marked, (mask) => [
+    null,
+    mask === hovered ? [...index.palette[mask.colour], 0.4] : null,
+    [255, 255, 255, 1],
+    mask === selected ? [0, 0, 0, 0.85] : null,
+  ]);
+}
+
+// ---- words and elements ----
+
+const title = (mask) => (mask.name ? `${mask.id} ${mask.name}` : `mask ${mask.id}`);
+
+function numeral(key, value) {
+  if (value === null) return null;
+  return key === "area" ? `${Math.round(value).toLocaleString("en")} px` : value.toFixed(3);
+}
+
+function make(tag, className = "", text = "") {
+  const element = document.createElement(tag);
+  element.className = className;
+  element.textContent = text;
+  return element;
+}
+
+// ---- start ----
 
 const KEYS = {
-  ArrowLeft: () => show(state.picture - 1), k: () => show(state.picture - 1),
-  ArrowRight: () => show(state.picture + 1), j: () => show(state.picture + 1),
-  ArrowUp: () => step(-1), ArrowDown: () => step(1),
-  " ": () => state.selected >= 0 && toggle(state.selected),
-  a: toggleAll, o: cycle, Escape: () => select(-1), "?": () => at("keys").showModal(),
+  ArrowRight: () => openSheet(current + 1),
+  j: () => openSheet(current + 1),
+  ArrowLeft: () => openSheet(current - 1),
+  k: () => openSheet(current - 1),
+  ArrowDown: () => step(1),
+  ArrowUp: () => step(-1),
+  " ": () => selected && toggle(selected),
+  a: toggleAll,
+  o: nextStyle,
+  Escape: () => select(null),
+  "?": () => $("help").showModal(),
 };
-function step(by) {
-  const passing = [...current().masks.keys()].filter((index) => passes(current().masks[index]));
-  const place = passing.indexOf(state.selected);
-  if (passing.length) select(passing[(place < 0 ? (by > 0 ? 0 : -1) : place + by + passing.length) % passing.length] ?? passing.at(-1));
+
+function nextStyle() {
+  style = (style + 1) % STYLES.length;
+  refresh();
 }
 
-document.addEventListener("keydown", (event) => {
-  const own = event.target.matches("input, select") || at("keys").open;
-  if (own || event.ctrlKey || event.metaKey || event.altKey || !KEYS[event.key]) return;
+function onKey(event) {
+  if (event.ctrlKey || event.altKey || event.metaKey || !(event.key in KEYS)) return;
+  if ($("help").open) {
+    if (event.key === "?") $("help").close();
+    return;
+  }
+  // a slider keeps its arrows, a button or a checkbox its space bar
+  if (event.target.type === "range" && event.key.startsWith("Arrow")) return;
+  if (event.key === " " && event.target.closest("button, input")) return;
   event.preventDefault();
   KEYS[event.key]();
-});
-canvas.onclick = (event) => select(under(event));
-canvas.onmousemove = (event) => { const index = under(event); if (index !== state.hovered) { state.hovered = index; draw(); } };
-canvas.onmouseleave = () => { state.hovered = -1; draw(); };
-at("previous").onclick = () => show(state.picture - 1);
-at("next").onclick = () => show(state.picture + 1);
-at("style").onclick = cycle;
-at("all").onclick = toggleAll;
-at("help").onclick = () => at("keys").showModal();
-at("picture").onchange = (event) => show(Number(event.target.value));
-at("picture").append(...data.pictures.map((picture, index) => {
-  const option = document.createElement("option");
-  option.value = String(index);
-  option.textContent = picture.name;
-  return option;
-}));
-if (data.pictures.length) show(0);
-else at("count").textContent = "no pictures";
+}
+
+/** After a click with a mouse or a finger the keys belong to the picture again. */
+function giveKeysBack(event) {
+  if (event.detail > 0) event.target.closest("button, [type=checkbox]")?.blur();
+}
+
+function start() {
+  document.body.classList.toggle("single", index.sheets.length === 1);
+  index.sheets.forEach((entry, number) => {
+    const item = make("li"), button = make("button");
+    button.append(make("span", "", entry.name), make("small", "", entry.count));
+    button.addEventListener("click", () => openSheet(number));
+    item.append(button);
+    $("sheets").append(item);
+  });
+  $("previous").addEventListener("click", KEYS.k);
+  $("next").addEventListener("click", KEYS.j);
+  $("all").addEventListener("click", toggleAll);
+  $("style").addEventListener("click", nextStyle);
+  $("keys").addEventListener("click", KEYS["?"]);
+  $("stage").addEventListener("click", (event) => select(maskAt(event)));
+  $("stage").addEventListener("pointermove", (event) => hover(maskAt(event)));
+  $("stage").addEventListener("pointerleave", () => hover(null));
+  document.addEventListener("keydown", onKey);
+  document.addEventListener("click", giveKeysBack);
+  buildFilters();
+  openSheet(0);
+}
+
+start();

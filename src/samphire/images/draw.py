@@ -103,19 +103,6 @@ def encode_png(picture: Image.Image) -> bytes:
     return buffer.getvalue()
 
 
-def encode_jpeg(rgb: ByteArray, quality: int = 85) -> bytes:
-    """The bytes of a JPEG file of (H, W, 3) uint8."""
-    buffer = io.BytesIO()
-    Image.fromarray(rgb).save(buffer, "JPEG", quality=quality)
-    return buffer.getvalue()
-
-
-def shrunk(rgb: ByteArray, size: Size) -> ByteArray:
-    """The picture at another size, averaged; for people to look at, not for the model."""
-    picture = Image.fromarray(rgb).resize((size.width, size.height), Image.Resampling.BOX)
-    return np.asarray(picture)
-
-
 def side_by_side(
     pictures: Sequence[Image.Image], captions: Sequence[str], *, tile_width: int = 640
 ) -> Image.Image:
