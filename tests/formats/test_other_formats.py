@@ -15,7 +15,16 @@ from pycocotools import mask as coco
 
 from samphire import load_masks, save_masks
 from samphire.errors import FileFormatError
-from samphire.formats import Picture, amg_folder, cutouts, measurements, npz, sa1b
+from samphire.formats import (
+    FORMATS,
+    Picture,
+    amg_folder,
+    cutouts,
+    encode_masks,
+    measurements,
+    npz,
+    sa1b,
+)
 from samphire.masks import Masks
 
 
@@ -152,6 +161,59 @@ def test_the_published_folder_has_its_files_columns_and_numbers(masks, tmp_path)
     np.testing.assert_array_equal(picture, masks.to_array()[0] * 255)
     nameless = dataclasses.replace(masks, name=("", "", ""))
     assert load_masks(tmp_path / "photo").equal(nameless[:2])
+
+
+def test_scores_have_the_digits_that_the_published_script_prints(masks, tmp_path):
+    scored = dataclasses.replace(masks[:2], predicted_iou=[0.9, np.nan])
+    save_masks(scored, tmp_path / "photo", "segment-anything")
+    first, second = (tmp_path / "photo" / "metadata.csv").read_text().split("\n")[1:]
+    assert first == "0,35,3,2,5,5,4.0,3.0,0.8999999761581421,1.0,0,0,16,12"
+    assert second == "1,30,10,0,5,4,12.5,1.0,nan,0.5,0,0,16,12"
+    records = json.loads(amg_folder.encode_rle(scored, Picture())[0])
+    assert [record["predicted_iou"] for record in records] == [0.8999999761581421, None]
+
+
+@settings(deadline=None)
+@given(masks=any_masks())
+def test_the_published_files_keep_what_they_have_a_place_for(masks, tmp_path_factory):
+    kept = ("predicted_iou", "stability", "point", "crop_box")
+    expected = dataclasses.replace(
+        Masks.from_arrays(masks.to_array()), **{key: getattr(masks, key) for key in kept}
+    )
+    folder = tmp_path_factory.getbasetemp()
+    for name in ("segment-anything", "segment-anything-rle"):
+        kind, path = FORMATS[name], folder / f"any_amg{FORMATS[name].suffix}"
+        for file, data in encode_masks(masks, path, kind, Picture()):
+            file.parent.mkdir(exist_ok=True)
+            file.write_bytes(data)
+        assert load_masks(path).equal(expected)
+
+
+def test_what_lies_beside_a_missing_folder_is_not_it(masks, tmp_path):
+    save_masks(masks, tmp_path / "photo", "segment-anything")
+    assert len(load_masks(tmp_path / "photo" / "metadata.csv", "segment-anything")) == 3
+    with pytest.raises(FileNotFoundError):
+        load_masks(tmp_path / "photo" / "phoot", "segment-anything")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: text + "\n" + "1" * 200_000,
+        lambda text: text.replace("id,", "ie,"),
+        lambda text: text.replace("\n1,", "\n../1,"),
+        lambda text: text.replace(",0.75,", ",1e39,"),
+        lambda text: text.replace(",0.75,", ",,"),
+        lambda text: text.replace(",0.75,", ","),
+        lambda text: text.replace(",16,12", ",16,1e99"),
+    ],
+)
+def test_a_damaged_table_is_refused_by_name(change, masks, tmp_path):
+    save_masks(masks, tmp_path / "photo", "segment-anything")
+    table = tmp_path / "photo" / "metadata.csv"
+    table.write_text(change(table.read_text()))
+    with pytest.raises(FileFormatError, match=r"metadata\.csv"):
+        load_masks(tmp_path / "photo")
 
 
 def test_the_published_list_has_its_records(masks, tmp_path):

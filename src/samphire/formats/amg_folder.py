@@ -3,13 +3,15 @@
 A folder a picture, ``photo/0.png``, ``photo/1.png``, ... (255 on the object) and
 ``photo/metadata.csv``; or, as its ``--convert-to-rle`` gives, ``photo.json``, a list of records
 with COCO run lengths. In both ``bbox`` is x, y, width, height counted to the last pixel, so width
-and height are one less than the pixels there are.
+and height are one less than the pixels there are. Scores have the digits of 64 bits, as published;
+unknown numbers are ``nan`` in the table and null in the list.
 Source: segment-anything ``scripts/amg.py``.
 """
 
 import csv
 import io
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -69,10 +71,11 @@ def read(path: Path, image: str | None = None) -> Masks:
         FileFormatError: it is no such folder.
     """
     del image
-    folder = path if path.is_dir() else path.parent
+    # any other name is a folder: what lies beside a missing one is not it
+    folder = path.parent if path.name == METADATA else path
     table = folder / METADATA
     with records.reading(table, "the folder that segment-anything's amg.py writes"):
-        rows = list(csv.DictReader(io.StringIO(table.read_text())))
+        rows = _rows(table)
         if not rows:
             raise FileFormatError("no masks, and so no size of the picture")
         masks = concat(
@@ -95,16 +98,23 @@ def read(path: Path, image: str | None = None) -> Masks:
         )
 
 
+def _rows(table: Path) -> list[dict[str, str]]:
+    try:
+        return list(csv.DictReader(io.StringIO(table.read_text("utf-8"))))
+    except csv.Error as error:  # it is no ValueError
+        raise FileFormatError(f"no table ({error})") from error
+
+
 def _numbers(rows: list[dict[str, str]], name: str) -> FloatArray:
-    """A column; ``None`` is what str() makes of a number that is not known."""
-    return records.floats(None if row[name] == "None" else float(row[name]) for row in rows)
+    """A column; ``nan`` where the number is not known."""
+    return records.floats(float(row[name]) for row in rows)
 
 
 def encode_rle(masks: Masks, picture: Picture) -> list[bytes]:
     """The list of records; a score that is not known is null."""
     del picture
     found = [
-        {"segmentation": records.segmentation(masks, index)} | _record(masks, index)
+        {"segmentation": records.segmentation(masks, index)} | _with_nulls(_record(masks, index))
         for index in range(len(masks))
     ]
     return [json.dumps(found, allow_nan=False).encode()]
@@ -131,14 +141,24 @@ def read_rle(path: Path, image: str | None = None) -> Masks:
 
 
 def _record(masks: Masks, index: int) -> dict[str, Any]:
-    """The published record, without its mask."""
+    """The published record, without its mask; NaN where a number is not known."""
     x0, y0, x1, y1 = (int(edge) for edge in masks.boxes[index])
-    point = [records.number(value) for value in masks.point[index]]
     return {
         "area": int(masks.area[index]),
         "bbox": [x0, y0, max(x1 - x0 - 1, 0), max(y1 - y0 - 1, 0)],
-        "predicted_iou": records.number(masks.predicted_iou[index]),
-        "point_coords": [point],
-        "stability_score": records.number(masks.stability[index]),
+        "predicted_iou": float(masks.predicted_iou[index]),
+        "point_coords": [masks.point[index].tolist()],
+        "stability_score": float(masks.stability[index]),
         "crop_box": records.corner_and_size(masks.crop_box[index]),
     }
+
+
+def _with_nulls(record: dict[str, Any]) -> dict[str, Any]:
+    """The record as JSON has it, which knows no NaN."""
+    ((x, y),) = record["point_coords"]
+    scores = {name: _or_null(record[name]) for name in ("predicted_iou", "stability_score")}
+    return record | scores | {"point_coords": [[_or_null(x), _or_null(y)]]}
+
+
+def _or_null(value: float) -> float | None:
+    return value if math.isfinite(value) else None
