@@ -70,6 +70,29 @@ def test_npz_is_read_by_numpy_without_pickles_and_refuses_bombs(masks, tmp_path,
         load_masks(path)
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("label", np.array([2**32 + 3, 0, 0]), "int64 as label: expected an array of int32"),
+        ("boxes", np.full((3, 4), np.nan), "float64 as boxes"),
+        ("edited", np.zeros(3, np.uint8), "uint8 as edited"),
+        ("runs", np.zeros(9, np.int64), "int64 as runs"),
+        ("run_counts", np.array([1, 1, 1]), "run_counts that do not add up"),
+        ("run_counts", np.array([-1, 0, 0]), "run_counts that do not add up"),
+        ("point", None, "nothing as point: expected an array of float64"),
+    ],
+)
+def test_npz_takes_no_array_for_another(name, value, message, masks, tmp_path):
+    path = tmp_path / "it.masks.npz"
+    save_masks(masks, path)
+    with np.load(path, allow_pickle=False) as file:
+        arrays = dict(file)
+    del arrays[name]
+    np.savez(path, **arrays, **({} if value is None else {name: value}))
+    with pytest.raises(FileFormatError, match=rf"it\.masks\.npz holds {message}"):
+        load_masks(path)
+
+
 def test_sa1b_has_its_keys_alone_and_counts_what_it_leaves_out(masks, tmp_path):
     document = json.loads(sa1b.encode(masks, Picture("photo.jpg"))[0])
     assert document["image"] == {

@@ -20,10 +20,20 @@ from samphire.formats.format import Picture
 from samphire.masks import Masks
 
 VERSION = 1
-COLUMNS = (
-    *("boxes", "predicted_iou", "stability", "prompt_index", "candidate", "point"),
-    *("crop_box", "parent", "label", "edited"),
-)
+COLUMNS: dict[str, type[np.generic]] = {
+    "boxes": np.int32,
+    "predicted_iou": np.float32,
+    "stability": np.float32,
+    "prompt_index": np.int32,
+    "candidate": np.int32,
+    "point": np.float64,
+    "crop_box": np.int32,
+    "parent": np.int32,
+    "label": np.int32,
+    "edited": np.bool_,
+}
+# NumPy would make one type of another without a word, 2**32 + 3 to the label 3.
+TYPES = COLUMNS | {"run_counts": np.int64, "runs": np.uint32, "facts": np.uint8}
 # What the arrays of a file may take together, unpacked.
 MAX_BYTES = 1 << 31
 _LONG_AGO = (1980, 1, 1, 0, 0, 0)  # the same bytes whenever it is written
@@ -71,8 +81,10 @@ def read(path: Path, image: str | None = None) -> Masks:
                 f"{facts['format']!r} version {facts['version']}: this Samphire reads "
                 f"'samphire-masks' up to {VERSION}; upgrade it"
             )
-        ends = np.cumsum(arrays["run_counts"])
-        runs = np.split(arrays["runs"], ends[:-1]) if len(ends) else []
+        counts = arrays["run_counts"]
+        if (counts < 0).any() or counts.sum() != arrays["runs"].size:
+            raise FileFormatError(f"run_counts that do not add up to {arrays['runs'].size} runs")
+        runs = np.split(arrays["runs"], np.cumsum(counts)[:-1]) if len(counts) else []
         return Masks(
             size=records.image_size(facts["image"]),
             runs=tuple(runs),
@@ -88,13 +100,18 @@ def _arrays(data: bytes) -> dict[str, npt.NDArray[Any]]:
             total = sum(member.file_size for member in archive.infolist())
             if total > MAX_BYTES:
                 raise FileFormatError(f"{total} bytes unpacked: expected at most {MAX_BYTES}")
-            return {
+            arrays = {
                 name.removesuffix(".npy"): _array(archive.read(name)) for name in archive.namelist()
             }
     except FileFormatError:
         raise
     except Exception as error:  # zip, zlib and the header's parser raise what they like
         raise FileFormatError(f"no archive of arrays ({error})") from error
+    for name, dtype in TYPES.items():
+        if name not in arrays or arrays[name].dtype != dtype:
+            found = f"{arrays[name].dtype}" if name in arrays else "nothing"
+            raise FileFormatError(f"{found} as {name}: expected an array of {np.dtype(dtype)}")
+    return arrays
 
 
 def _array(content: bytes) -> npt.NDArray[Any]:
