@@ -78,7 +78,30 @@ def test_yolo_keeps_all_pixels_but_holes_and_the_class(masks, tmp_path_factory):
     holes = (expected.area > solid.area).any()
     np.testing.assert_array_equal(found.to_array(), expected.to_array())
     np.testing.assert_array_equal(found.label, solid.label)
-    assert bool(yolo.losses(masks)) == bool(holes or len(solid) < len(masks) or any(masks.name))
+    assert bool(yolo.losses(masks)) == bool(
+        holes
+        or len(solid) < len(masks)
+        or any(masks.name)
+        or np.isfinite([masks.predicted_iou, masks.stability]).any()
+    )
+
+
+def test_an_island_in_a_hole_is_filled_with_it(tmp_path):
+    dense = np.ones((1, 9, 9), np.bool_)
+    dense[0, 2:7, 2:7] = False
+    dense[0, 4, 4] = True
+    path = tmp_path / "it.txt"
+    save_masks(Masks.from_arrays(dense), path)
+    assert load_masks(path, image="9x9").area.tolist() == [81]
+
+
+def test_yolo_counts_the_scores_that_it_loses():
+    masks = Masks.from_arrays(np.ones((3, 4, 4)))
+    assert yolo.losses(masks) == ()
+    scored = dataclasses.replace(
+        masks, predicted_iou=[0.5, np.nan, np.nan], stability=[1, 1, np.nan]
+    )
+    assert yolo.losses(scored) == ("2 masks with a score, which YOLO has no place for",)
 
 
 @pytest.mark.slow

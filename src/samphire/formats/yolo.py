@@ -30,18 +30,19 @@ def encode(masks: Masks, picture: Picture) -> list[bytes]:
     scale = np.array([masks.size.width, masks.size.height], np.float64)
     lines = []
     for index in np.flatnonzero(masks.area):
-        ring = _one_ring([part.outer for part in polygons(masks, int(index))])
+        ring = _one_ring(_outer_rings(masks, int(index)))
         numbers = " ".join(f"{value:.10g}" for value in (ring / scale).ravel())
         lines.append(f"{masks.label[index]} {numbers}\n")
     return ["".join(lines).encode()]
 
 
 def losses(masks: Masks) -> tuple[str, ...]:
-    """Holes, empty masks, and names."""
+    """Holes, empty masks, names and scores."""
     parts = [polygons(masks, index) for index in range(len(masks))]
     holed = sum(any(part.holes for part in mine) for mine in parts)
     empty = int(np.count_nonzero(masks.area == 0))
     named = sum(bool(name) for name in masks.name)
+    scored = int(np.count_nonzero(np.isfinite(masks.predicted_iou) | np.isfinite(masks.stability)))
     lines = [
         f"{counted(holed, 'mask', 'masks')} with holes, which YOLO cannot hold: they are filled"
         if holed
@@ -51,6 +52,9 @@ def losses(masks: Masks) -> tuple[str, ...]:
         else "",
         f"{counted(named, 'mask', 'masks')} with a name, and YOLO has numbers alone"
         if named
+        else "",
+        f"{counted(scored, 'mask', 'masks')} with a score, which YOLO has no place for"
+        if scored
         else "",
     ]
     return tuple(line for line in lines if line)
@@ -81,6 +85,16 @@ def read(path: Path, image: str | None = None) -> Masks:
         rings = [np.array(row[1:], np.float64).reshape(-1, 2) * scale for row in rows]
         masks = from_polygons(size, [[Polygon(_on_corners(ring))] for ring in rings])
         return records.with_columns(masks, [{"label": int(row[0])} for row in rows])
+
+
+def _outer_rings(masks: Masks, index: int) -> list[FloatArray]:
+    """Those of the parts of a mask whose holes are filled; none lies inside of another."""
+    parts = polygons(masks, index)
+    if len(parts) > 1 and any(part.holes for part in parts):
+        # an island in a hole would be a ring in a ring, off by the even-odd rule
+        filled = from_polygons(masks.size, [[Polygon(part.outer) for part in parts]])
+        parts = polygons(filled, 0)
+    return [part.outer for part in parts]
 
 
 def _one_ring(rings: list[FloatArray]) -> FloatArray:
