@@ -60,6 +60,9 @@ def test_geojson_of_others_needs_a_size_and_polygons(tmp_path):
     document = {"image": {"width": 5, "height": 5}, "features": [feature]}
     path.write_text(json.dumps(document))
     assert load_masks(path).area.tolist() == [9]
+    del square["coordinates"][0][-1]  # a ring that is left open has no corner less
+    path.write_text(json.dumps(document))
+    assert load_masks(path).area.tolist() == [9]
     feature["geometry"] = {"type": "Point", "coordinates": [1, 1]}
     path.write_text(json.dumps(document))
     with pytest.raises(FileFormatError, match="a Point: expected Polygon"):

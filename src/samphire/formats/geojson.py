@@ -11,6 +11,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from samphire.arrays import FloatArray
 from samphire.errors import FileFormatError
 from samphire.formats import records
@@ -88,4 +90,13 @@ def _polygons(geometry: dict[str, Any] | None) -> list[Polygon]:
         coordinates = [coordinates]
     elif geometry["type"] != "MultiPolygon":
         raise FileFormatError(f"a {geometry['type']}: expected Polygon or MultiPolygon")
-    return [Polygon(rings[0][:-1], tuple(hole[:-1] for hole in rings[1:])) for rings in coordinates]
+    return [
+        Polygon(_opened(rings[0]), tuple(_opened(hole) for hole in rings[1:]))
+        for rings in coordinates
+    ]
+
+
+def _opened(ring: list[list[float]]) -> FloatArray:
+    """Without the first point again at the end; rings that others left open are whole already."""
+    points = np.asarray(ring, np.float64)
+    return points[:-1] if (points[0] == points[-1]).all() else points
