@@ -270,6 +270,12 @@ def test_cutouts_show_the_photo_on_the_mask_and_nothing_around(masks, rng):
         list(cutouts.encode(masks, Picture(rgb=rgb.transpose(1, 0, 2))))
 
 
+def test_a_name_that_is_no_text_is_still_a_row(masks):
+    odd = dataclasses.replace(masks, name=("\ud800", "=1", ""))
+    rows = list(csv.DictReader(io.StringIO(measurements.encode(odd, Picture())[0].decode())))
+    assert [row["name"] for row in rows] == ["?", "'=1", ""]
+
+
 def test_measurements_are_those_of_the_dense_mask(masks):
     rows = list(csv.DictReader(io.StringIO(measurements.encode(masks, Picture())[0].decode())))
     dense = masks.to_array()

@@ -32,7 +32,7 @@ def encode(masks: Masks, picture: Picture) -> list[bytes]:
     for index in range(len(masks)):
         row = _row(masks, index)
         writer.writerow({name: "" if value is None else value for name, value in row.items()})
-    return [text.getvalue().encode()]
+    return [text.getvalue().encode("utf-8", "replace")]  # names may hold lone surrogates
 
 
 def _row(masks: Masks, index: int) -> dict[str, Any]:
