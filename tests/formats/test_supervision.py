@@ -31,6 +31,14 @@ def test_pixels_boxes_scores_and_classes_go_there_and_back(masks):
         np.testing.assert_array_equal(getattr(back, column), getattr(masks, column))
 
 
+def test_a_score_stays_where_another_mask_has_none():
+    masks = dataclasses.replace(Masks.from_arrays(np.ones((2, 3, 4))), predicted_iou=[0.5, np.nan])
+    detections = to_supervision(masks)
+    np.testing.assert_array_equal(detections.confidence, masks.predicted_iou)
+    assert from_supervision(detections).equal(masks)
+    assert to_supervision(masks[1]).confidence is None
+
+
 def test_its_annotators_draw_them_and_filters_keep_columns_together():
     dense = np.zeros((2, 40, 60), np.bool_)
     dense[0, 5:20, 5:30] = dense[1, 25:38, 30:55] = True

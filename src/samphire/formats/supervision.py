@@ -2,7 +2,8 @@
 
 A value, not a file. Masks go over as its ``CompactMask``, which keeps run lengths, so a thousand
 masks of a large photo stay small. Boxes are x0, y0, x1, y1 as ours; ``class_id`` is the label,
-``confidence`` the predicted IoU, ``data["class_name"]`` the names; all other columns stay behind.
+``confidence`` the predicted IoU (NaN where a mask has none, None where none has one),
+``data["class_name"]`` the names; all other columns stay behind.
 """
 
 from typing import TYPE_CHECKING
@@ -35,7 +36,7 @@ def to_supervision(masks: Masks) -> "Detections":
     boxes = masks.boxes.astype(np.float32)
     run_lengths = [records.segmentation(masks, index) for index in range(len(masks))]
     size = (masks.size.height, masks.size.width)
-    known = np.isfinite(masks.predicted_iou).all()
+    known = np.isfinite(masks.predicted_iou).any()
     return Detections(
         xyxy=boxes,
         mask=CompactMask.from_coco_rle(run_lengths, masks.boxes.astype(np.float64), size),
