@@ -101,6 +101,34 @@ def test_damaged_files_of_every_format_are_masks_or_refused_by_name(name, data, 
     _read(path, data.draw(damaged(SOUND[name])), name)
 
 
+AMG_FILES = dict(
+    zip(
+        FORMATS["segment-anything"].paths(Path("amg"), len(MASKS)),
+        FORMATS["segment-anything"].encode(MASKS, Picture()),
+        strict=True,
+    )
+)
+
+
+@pytest.mark.parametrize("file", ["0.png", "metadata.csv"])
+@given(data=st.data())
+@attack(60)
+def test_a_damaged_folder_of_masks_is_masks_or_refused_by_name(file, data, folder):
+    for path, content in AMG_FILES.items():
+        (folder / path).parent.mkdir(exist_ok=True)
+        (folder / path).write_bytes(content)
+    damage = data.draw(damaged(AMG_FILES[Path("amg") / file]))
+    (folder / "amg" / file).write_bytes(damage)
+    try:
+        found = load_masks(folder / "amg")
+    except FileFormatError as error:
+        assert file in str(error)  # noqa: PT017 - or it is read
+    except FileNotFoundError:  # the table names a picture that is not there
+        assert file == "metadata.csv"
+    else:
+        assert found.to_array().shape == (len(found), found.size.height, found.size.width)
+
+
 @pytest.mark.parametrize("name", DOCUMENTS)
 @given(data=st.data(), value=ODD)
 @attack(100)
