@@ -134,6 +134,13 @@ def strips(*spans):
     return np.array([[(first <= columns) & (columns < end)] for first, end in spans])
 
 
+def test_an_iou_of_just_the_threshold_is_enough():
+    truth, half = Masks.from_arrays(strips((0, 20))), scored(strips((0, 10)), [0.5])
+    assert recall(half, truth).found[0].tolist() == [1] + [0] * 9
+    images = [(half, truth, [False])]
+    assert ours(images)[0] == pytest.approx(by_pycocotools(images)[0], abs=1e-9)
+
+
 def test_of_objects_that_fit_equally_the_last_is_taken():
     # the first proposal has 9 of 11 pixels of either object, the second fits the later one only
     proposals = scored(strips((1, 11), (4, 14)), [0.9, 0.8])
