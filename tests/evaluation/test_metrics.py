@@ -66,7 +66,8 @@ def by_pycocotools(images, max_proposals=1000):
             "categories": [{"id": 1}],
         }
         data.createIndex()
-        evaluation = COCOeval(data, data.loadRes(found), "segm")
+        results = data.loadRes(found) if found else COCO()  # loadRes wants one at least
+        evaluation = COCOeval(data, results, "segm")
         evaluation.params.useCats = 0
         evaluation.params.maxDets = [1, 2, max_proposals]  # it sorts them
         evaluation.evaluate()
@@ -90,31 +91,32 @@ def ours(images, max_proposals=1000):
 
 @st.composite
 def image(draw):
-    """Rectangles as truth; proposals that are moved copies of them and others."""
+    """Rectangles as truth, some of them twice; proposals that are moved, joined, cut or others."""
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
-    side, count = 130, draw(st.integers(0, 5))
+    side = draw(st.sampled_from([12, 40, 130]))
 
-    def box(x, y, width, height):
+    def box():
         mask = np.zeros((side, side), np.bool_)
-        mask[max(y, 0) : max(y + height, 0), max(x, 0) : max(x + width, 0)] = True
+        (x, y), (width, height) = rng.integers(0, side, 2), rng.integers(0, side, 2)
+        mask[y : y + height, x : x + width] = True
         return mask
 
-    places = [
-        (*rng.integers(0, 60, 2), *rng.integers(3, [40, 125][k % 2], 2)) for k in range(count)
-    ]
-    truth = [box(*place) for place in places]
-    proposals = [
-        box(x + dx, y + dy, w + dw, h)
-        for x, y, w, h in places
-        for dx, dy, dw in rng.integers(-3, 4, (3, 3))
-    ]
-    proposals += [box(*rng.integers(2, 60, 4)) for _ in range(2)]
-    scores = rng.choice([0.5, 0.6, 0.7, 0.8], len(proposals))
+    def proposal():
+        chosen = rng.integers(0, len(truth), 2) if truth and rng.random() < 0.8 else ()
+        if not len(chosen):
+            return box()
+        moved = np.roll(truth[chosen[0]], rng.integers(-1, 2, 2), (0, 1))
+        other = truth[chosen[1]]
+        return (moved, moved, moved | other, moved & other)[rng.integers(4)]
+
+    truth = [box() for _ in range(draw(st.integers(0, 5)))]
+    truth += truth[:1] if draw(st.booleans()) else []
+    proposals = [proposal() for _ in range(draw(st.integers(0, 8)))]
     empty = np.zeros((0, side, side), np.bool_)
     return (
-        scored(np.array(proposals), scores),
-        Masks.from_arrays(np.array(truth) if truth else empty),
-        rng.random(count) < 0.25,
+        scored(np.array(proposals or empty), rng.choice([0.5, 0.7, 0.9], len(proposals))),
+        Masks.from_arrays(np.array(truth or empty)),
+        rng.random(len(truth)) < 0.25,
     )
 
 
@@ -124,6 +126,83 @@ def image(draw):
 def test_ar_is_pycocotools(images, most):
     expected = by_pycocotools(images, most)
     np.testing.assert_allclose(ours(images, most), expected, atol=1e-9)
+
+
+def strips(*spans):
+    """Masks of one row of 20 pixels, on from the one to before the other."""
+    columns = np.arange(20)
+    return np.array([[(first <= columns) & (columns < end)] for first, end in spans])
+
+
+def test_an_iou_of_just_the_threshold_is_enough():
+    truth, half = Masks.from_arrays(strips((0, 20))), scored(strips((0, 10)), [0.5])
+    assert recall(half, truth).found[0].tolist() == [1] + [0] * 9
+    images = [(half, truth, [False])]
+    assert ours(images)[0] == pytest.approx(by_pycocotools(images)[0], abs=1e-9)
+
+
+def test_of_objects_that_fit_equally_the_last_is_taken():
+    # the first proposal has 9 of 11 pixels of either object, the second fits the later one only
+    proposals = scored(strips((1, 11), (4, 14)), [0.9, 0.8])
+    for spans, expected in (((0, 10), (2, 12)), 1), (((2, 12), (0, 10)), 2):
+        truth = Masks.from_arrays(strips(*spans))
+        assert recall(proposals, truth).found[0, 0] == expected
+        images = [(proposals, truth, [False, False])]
+        assert ours(images)[0] == pytest.approx(by_pycocotools(images)[0], abs=1e-9)
+
+
+def test_a_proposal_takes_the_object_that_it_fits_best():
+    proposals = scored(strips((1, 11), (5, 15)), [0.9, 0.8])  # the second fits one of them only
+    for spans in ((0, 10), (3, 13)), ((3, 13), (0, 10)):
+        truth = Masks.from_arrays(strips(*spans))
+        assert recall(proposals, truth).found[0, 0] == 2
+
+
+@pytest.mark.parametrize(
+    ("scores", "expected"), [((0.9, 0.5), 1), ((0.5, 0.9), 2), ((0.5, 0.5), 1)]
+)
+def test_the_surest_proposal_is_asked_first_and_of_equal_ones_the_first(scores, expected):
+    # asked first, the one that fits either object takes the later, which the other one needs
+    truth = Masks.from_arrays(strips((0, 10), (2, 12)))
+    others = 300  # of so many equal scores a sort that is not stable moves some
+    proposals = scored(
+        strips((1, 11), *[(15, 16)] * others, (4, 14)),
+        [scores[0], *np.tile([0.5, 0.9], others // 2), scores[1]],
+    )
+    assert recall(proposals, truth).found[0, 0] == expected
+    images = [(proposals, truth, [False, False])]
+    assert ours(images)[0] == pytest.approx(by_pycocotools(images)[0], abs=1e-9)
+
+
+def test_the_thousandth_proposal_counts_and_the_next_does_not():
+    truth = Masks.from_arrays(strips((0, 10)))
+    for others, expected in (999, 1.0), (1000, 0.0):
+        scores = np.linspace(1, 0.5, others + 1)
+        proposals = scored(strips(*[(15, 16)] * others, (0, 10)), scores)
+        images = [(proposals, truth, [False])]
+        found = average_recall([recall(proposals, truth)])  # the number that it has by itself
+        assert found.all == expected == by_pycocotools(images)[0]
+
+
+@pytest.mark.parametrize(("side", "sizes"), [(32, ["small", "medium"]), (96, ["medium", "large"])])
+def test_an_object_on_the_border_of_two_sizes_counts_in_both(side, sizes):
+    dense = np.zeros((1, 100, 100), np.bool_)
+    dense[0, :side, :side] = True
+    truth = Masks.from_arrays(dense)
+    found = average_recall([recall(scored(dense, [0.5]), truth)])
+    assert [each for each in ("small", "medium", "large") if getattr(found, each) == 1] == sizes
+    images = [(scored(dense, [0.5]), truth, [False])]
+    np.testing.assert_allclose(ours(images), by_pycocotools(images), atol=1e-9)
+
+
+def test_a_crowd_is_not_missed_and_takes_no_proposal_from_an_object():
+    truth = Masks.from_arrays(strips((0, 10), (0, 20)))
+    found = recall(scored(strips((0, 12)), [0.5]), truth, np.array([False, True]))
+    assert found.truths[0] == 1
+    assert found.found[0, 0] == 1
+    alone = average_recall([recall(scored(strips((0, 12)), [0.5]), truth[1:], np.array([True]))])
+    assert math.isnan(alone.all)
+    assert alone.truths == 0
 
 
 def test_a_perfect_set_has_all_and_none_has_nothing():
@@ -158,15 +237,17 @@ def test_real_objects_and_shaken_ones_give_what_pycocotools_gives(data):
     document = json.loads((data / "objects" / "instances.json").read_text())
     rng = np.random.default_rng(0)
     images = []
-    for record in document["images"][:6]:
+    crowded = {each["image_id"] for each in document["annotations"] if each["iscrowd"]}
+    records = [record for record in document["images"] if record["id"] in crowded]
+    for record in [*records[:1], *document["images"][:4]]:
         size = Size(record["height"], record["width"])
         objects = [each for each in document["annotations"] if each["image_id"] == record["id"]]
         truth = Masks.from_image_runs(
             size, (from_coco(each["segmentation"]["counts"]) for each in objects)
         )
         dense = truth.to_array()
-        moved = [np.roll(mask, rng.integers(-9, 10, 2), (0, 1)) for mask in dense for _ in range(3)]
-        joined = [dense[:2].any(axis=0), *moved]
+        moved = [np.roll(mask, rng.integers(-9, 10, 2), (0, 1)) for mask in dense]
+        joined = [*moved, *(dense[:-1] | dense[1:])]
         images.append(
             (
                 scored(joined, rng.random(len(joined)).astype(np.float32)),
@@ -174,6 +255,7 @@ def test_real_objects_and_shaken_ones_give_what_pycocotools_gives(data):
                 np.array([bool(each["iscrowd"]) for each in objects]),
             )
         )
+    assert any(crowd.any() for _, _, crowd in images)
     expected = by_pycocotools(images)
     assert 0.1 < expected[0] < 0.9
     np.testing.assert_allclose(ours(images), expected, atol=1e-9)

@@ -4,6 +4,10 @@ AR@1000, the average recall of object proposals: how many of the true objects ar
 thousand masks of an image, averaged over how well they must fit. Source: Lin et al. 2014,
 "Microsoft COCO"; pycocotools ``cocoeval.py``, which this equals with ``useCats=0``; Kirillov et
 al. 2023, section 7.3, reports it for SAM.
+
+COCO's matching also follows proposals that fall on crowds and on objects of another size, which
+precision needs. Recall does not: an object that counts is always taken before one that does not, so
+those others are left out here, and the numbers are the same.
 """
 
 from collections.abc import Sequence
@@ -14,7 +18,7 @@ import numpy as np
 from samphire.arrays import BoolArray, FloatArray, IntArray
 from samphire.errors import check_shape
 from samphire.masks import Masks
-from samphire.masks.overlap import intersection_area
+from samphire.masks.overlap import iou
 
 IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
 # Pixels of the true object, both ends included.
@@ -37,13 +41,13 @@ class Recall:
 
 @dataclass(frozen=True)
 class AverageRecall:
-    """AR over some images; NaN where no image has an object of that size.
+    """AR over some images; NaN where no image has an object of that size (pycocotools says -1).
 
     Attributes:
         all: of all objects, 0 to 1.
         small: of those up to 32² pixels.
-        medium: up to 96².
-        large: above.
+        medium: of those from 32² to 96².
+        large: of those from 96²; an object of just 32² or 96² pixels counts on both sides.
         truths: how many objects there were.
     """
 
@@ -64,13 +68,13 @@ def recall(
     """Which true objects of an image are among its best proposals.
 
     Proposals take objects in turn, the surest first; each takes the free object that fits it best,
-    and each object is taken once.
+    of equal ones the last, and each object is taken once.
 
     Args:
-        proposals: N masks, ranked by ``predicted_iou``, equal ones by their place.
-        truth: M masks of the true objects, on the same image.
-        crowd: (M,) bool, which of them are groups: they need not be found, and a proposal inside
-            one is not held against it. None: none are.
+        proposals: N masks, ranked by ``predicted_iou``, equal ones by their place; NaN comes last.
+        truth: M masks of the true objects, on the same image. Their size is that of the mask,
+            where COCO's files may tell an ``area`` of their own.
+        crowd: (M,) bool, which of them are groups, that need not be found. None: none are.
         max_proposals: the rest are not looked at.
 
     Raises:
@@ -80,12 +84,12 @@ def recall(
     groups = np.zeros(len(truth), np.bool_) if crowd is None else np.asarray(crowd, np.bool_)
     check_shape(groups, (len(truth),), "crowd")
     best = np.argsort(-proposals.predicted_iou, kind="stable")[:max_proposals]
-    fit = _fit(proposals[best], truth, groups)
+    fit = iou(proposals[best], truth)
     found, truths = [], []
     for least, most in AREAS.values():
-        ignored = groups | (truth.area < least) | (truth.area > most)
-        found.append([_taken(fit, groups, ignored, limit) for limit in IOU_THRESHOLDS])
-        truths.append(np.count_nonzero(~ignored))
+        counts = ~groups & (truth.area >= least) & (truth.area <= most)
+        found.append([_taken(fit[:, counts], limit) for limit in IOU_THRESHOLDS])
+        truths.append(np.count_nonzero(counts))
     return Recall(np.array(found, np.int64), np.array(truths, np.int64))
 
 
@@ -100,24 +104,12 @@ def average_recall(images: Sequence[Recall]) -> AverageRecall:
     return AverageRecall(every, small, medium, large, int(truths[0]))
 
 
-def _fit(proposals: Masks, truth: Masks, groups: BoolArray) -> FloatArray:
-    """IoU (N, M); with a group, the share of the proposal that lies in it."""
-    shared = intersection_area(proposals, truth)
-    own = np.broadcast_to(proposals.area[:, None], shared.shape)
-    union = own + truth.area[None, :] - shared
-    fit: FloatArray = shared / np.maximum(np.where(groups[None, :], own, union), 1)
-    return fit
-
-
-def _taken(fit: FloatArray, groups: BoolArray, ignored: BoolArray, threshold: float) -> int:
-    """How many objects that count are taken at this threshold."""
+def _taken(fit: FloatArray, threshold: float) -> int:
+    """How many objects are taken at this threshold, of the IoU (N, M) of ranked proposals."""
     free = np.ones(fit.shape[1], np.bool_)
-    for row in fit:
-        # an object that counts is preferred, however well one that does not fits
-        for objects in (np.flatnonzero(free & ~ignored), np.flatnonzero((free | groups) & ignored)):
-            fits = objects[row[objects] >= min(threshold, 1 - 1e-10)]
-            if len(fits):
-                # of equal ones the last, as the published loop has it
-                free[fits[np.flatnonzero(row[fits] == row[fits].max())[-1]]] = False
-                break
-    return int(np.count_nonzero(~free & ~ignored))
+    for row in fit[(fit >= threshold).any(axis=1)]:
+        fits = np.flatnonzero(free & (row >= threshold))
+        if len(fits):
+            # of equal ones the last, as the published loop has it
+            free[fits[row[fits] == row[fits].max()][-1]] = False
+    return int(np.count_nonzero(~free))
