@@ -48,10 +48,9 @@ class Row:
 ROWS = (
     Row(2, 8),
     Row(16, 8),
-    Row(16, 32),
+    Row(16, 16),
     Row(50, 8),
     Row(50, 16, crop_layers=1, budget="2GB"),
-    Row(50, 32, crop_layers=1, budget="2GB"),
 )
 
 

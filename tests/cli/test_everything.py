@@ -174,6 +174,7 @@ def test_outputs_are_not_replaced_without_force(invoke, photo):
     [
         (["--output", "-", "--json"], "leave out --json"),
         (["--format", "xyz"], "format 'xyz' is not known"),
+        (["--output", "-", "--format", "png"], "png is several files, and stdout is one"),
         (["--preset", "slow"], "'slow' is not one of"),
         (["--jobs", "0"], "0 is not in the range"),
         (["--max-memory", "much"], "'much' is not a number of bytes"),

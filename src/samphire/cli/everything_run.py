@@ -131,6 +131,10 @@ def everything_one(job: Job, image: str, output: str | None, *, force: bool, as_
     task = Task("stdin" if stdin else image, Path(image))
     if output == STREAM:
         kind = FORMATS[job.formats[0]]
+        if len(kind.paths(Path("masks"), 2)) > 1:
+            raise click.UsageError(
+                f"{kind.name} is several files, and stdout is one: take --format json"
+            )
         masks, _ = job.masks(job.engine(), source, task.name)
         (data,) = kind.encode(masks, Picture())
         sys.stdout.buffer.write(data)

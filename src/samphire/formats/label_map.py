@@ -143,7 +143,7 @@ def _table(masks: Masks, label_map: IntArray) -> bytes:
             *point,
         ]
         writer.writerow(["" if value is None else value for value in row])
-    return text.getvalue().encode()
+    return text.getvalue().encode("utf-8", "replace")  # a name may hold half a surrogate
 
 
 def _rows(table: Path) -> list[dict[str, Any]]:
