@@ -70,7 +70,7 @@ def test_a_file_goes_there_and_back(name, masks):
     assert back.return_value == 0, back.exception
     found = samphire.load_masks("back.masks.npz")
     if FORMATS[name].losses(masks):
-        assert "place for" in there.stderr or "overlap" in there.stderr
+        assert "place for" in there.stderr or "under smaller" in there.stderr
     else:
         assert found.equal(masks)
 
@@ -129,7 +129,9 @@ def test_pictures_are_found_for_formats_that_need_them(folder, masks):
 def test_losses_are_told_for_each_image_before_the_end(folder):
     result = invoke(folder, "out", "--format", "label-map,yolo")
     lines = result.stderr.splitlines()
-    assert "a: 2 masks of 2 overlap, and a label map gives each pixel to one: the smaller" in lines
+    assert (
+        "a: 1 mask of 2 under smaller ones: a label map gives each pixel to the smallest" in lines
+    )
     assert "a: 1 mask with holes, which YOLO cannot hold: they are filled" in lines
 
 

@@ -64,7 +64,7 @@ def test_smaller_masks_lie_on_top_and_what_is_lost_is_counted(tmp_path):
     dense[2] = dense[1]  # the later of equal ones lies on top
     masks = Masks.from_arrays(dense)
     assert label_map.losses(masks) == (
-        "3 masks of 4 overlap, and a label map gives each pixel to one: the smaller",
+        "2 masks of 4 under smaller ones: a label map gives each pixel to the smallest",
         "1 mask wholly covered by smaller ones: in the table alone",
     )
     path = tmp_path / "it.labels.png"
@@ -97,5 +97,65 @@ def test_damaged_pictures_and_tables_are_refused_by_name(suffix, tmp_path):
         load_masks(path)
     path.write_bytes(whole)
     (tmp_path / "it.labels.csv").write_text("id,name\none,x\n")
+    with pytest.raises(FileFormatError, match=r"it\.labels\.csv"):
+        load_masks(path)
+
+
+@pytest.fixture
+def three(tmp_path):
+    """A label map of three masks named a, b, c, and its table."""
+    path = tmp_path / "it.labels.png"
+    masks = disjoint(np.arange(12).reshape(3, 4) // 4 + 1)
+    save_masks(dataclasses.replace(masks, name=("a", "b", "c")), path)
+    return path, path.with_suffix(".csv")
+
+
+def test_masks_come_in_order_of_value_whatever_the_order_of_rows(three):
+    path, table = three
+    head, *rows = table.read_text().splitlines()
+    table.write_text("\n".join([head, *reversed(rows)]))
+    assert load_masks(path).name == ("a", "b", "c")
+
+
+def test_a_value_without_a_row_is_a_mask_without_a_name(three):
+    path, table = three
+    head, first, _, third = table.read_text().splitlines()
+    table.write_text("\n".join([head, first, third]))
+    found = load_masks(path)
+    assert found.name == ("a", "", "c")
+    assert found.area.tolist() == [4, 4, 4]
+
+
+@pytest.mark.parametrize("name", ["a\rb", "a\r\nb", "a\nb", 'a"b,', "\0", " a"])
+def test_any_name_comes_back(name, tmp_path):
+    path = tmp_path / "it.labels.png"
+    masks = dataclasses.replace(disjoint(np.ones((2, 3), np.int32)), name=(name,))
+    save_masks(masks, path)
+    assert load_masks(path).equal(masks)
+
+
+def test_a_table_saved_with_a_byte_order_mark_is_read(three):
+    path, table = three
+    table.write_bytes(b"\xef\xbb\xbf" + table.read_bytes())
+    assert load_masks(path).name == ("a", "b", "c")
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        "0,a,0,,,,,,,,,,",
+        "-1,a,0,,,,,,,,,,",
+        "65536,a,0,,,,,,,,,,",
+        "2,a,0,,,,,,,,,,\n2,b,0,,,,,,,,,,",
+        "1,a,99999999999,,,,,,,,,,",
+        "1,a,0,,,1e39,,,,,,,",
+        "1,a,0,,,,-1e300,,,,,,",
+        "1," + "a" * 200_000 + ",0,,,,,,,,,,",
+    ],
+    ids=lambda row: row[:30],
+)
+def test_a_row_that_cannot_be_is_refused_by_the_tables_name(row, three):
+    path, table = three
+    table.write_text(f"{table.read_text().splitlines()[0]}\n{row}\n")
     with pytest.raises(FileFormatError, match=r"it\.labels\.csv"):
         load_masks(path)

@@ -22,7 +22,6 @@ from samphire.formats import grey, records
 from samphire.formats.format import Picture
 from samphire.formats.prompt_records import counted
 from samphire.masks import Masks
-from samphire.masks.overlap import intersection_area
 from samphire.masks.partition import partition
 
 MOST = 65535
@@ -60,18 +59,16 @@ encode_tiff = partial(encode, tiff=True)
 
 
 def losses(masks: Masks) -> tuple[str, ...]:
-    """Overlaps, and masks that are covered."""
-    shared = intersection_area(masks, masks)
-    np.fill_diagonal(shared, 0)
-    overlapping = int(np.count_nonzero(shared.any(axis=1)))
-    if not overlapping:
-        return ()
+    """Masks that lie under smaller ones, in part or wholly."""
     visible = np.bincount(partition(masks).ravel(), minlength=len(masks) + 1)[1:]
+    covered = int(np.count_nonzero(visible < masks.area))
     hidden = int(np.count_nonzero((visible == 0) & (masks.area > 0)))
-    lines = [
-        f"{counted(overlapping, 'mask', 'masks')} of {len(masks)} overlap, and a label map gives "
-        "each pixel to one: the smaller"
-    ]
+    lines = []
+    if covered:
+        lines.append(
+            f"{counted(covered, 'mask', 'masks')} of {len(masks)} under smaller ones: a label map "
+            "gives each pixel to the smallest"
+        )
     if hidden:
         masks_hidden = counted(hidden, "mask", "masks")
         lines.append(f"{masks_hidden} wholly covered by smaller ones: in the table alone")
@@ -79,7 +76,10 @@ def losses(masks: Masks) -> tuple[str, ...]:
 
 
 def read(path: Path, image: str | None = None) -> Masks:
-    """The masks of a label map; with the table, names and scores, and masks that are covered.
+    """The masks of a label map in order of value; the table, if any, has names and scores.
+
+    A value that is only in the table is an empty mask, one that is only in the picture a mask
+    without a name.
 
     Args:
         path: of the picture, PNG or TIFF; any label map of whole numbers up to 16 bits.
@@ -91,13 +91,11 @@ def read(path: Path, image: str | None = None) -> Masks:
     del image
     label_map = _pixels(path)
     table = path.with_suffix(".csv")
-    rows = _rows(table) if table.is_file() else None
-    present = np.unique(label_map)
-    values = [row["id"] for row in rows] if rows is not None else present[present > 0].tolist()
-    if not values:
-        return Masks.from_arrays(np.zeros((0, *label_map.shape)))
+    rows = _rows(table) if table.is_file() else {}
+    values = sorted(rows.keys() | set(np.unique(label_map).tolist()) - {0})
     masks = _masks(label_map, values)
-    return masks if rows is None else records.with_columns(masks, rows)
+    with records.reading(table, "the table beside a label map"):
+        return records.with_columns(masks, [rows.get(value, {}) for value in values])
 
 
 def _masks(label_map: IntArray, values: list[int]) -> Masks:
@@ -131,7 +129,7 @@ def _pixels(path: Path) -> Any:  # noqa: ANN401 - (H, W) uint8 or uint16
 def _table(masks: Masks, label_map: IntArray) -> bytes:
     visible = np.bincount(label_map.ravel(), minlength=len(masks) + 1)
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
+    writer = csv.writer(text, lineterminator="\r\n")  # so that a lone \r in a name is quoted, too
     writer.writerow(COLUMNS)
     for index in range(len(masks)):
         known = records.columns(masks, index)
@@ -146,20 +144,32 @@ def _table(masks: Masks, label_map: IntArray) -> bytes:
     return text.getvalue().encode("utf-8", "replace")  # a name may hold half a surrogate
 
 
-def _rows(table: Path) -> list[dict[str, Any]]:
+def _rows(table: Path) -> dict[int, dict[str, Any]]:
+    """What the table says of each value."""
+    rows: dict[int, dict[str, Any]] = {}
     with records.reading(table, "the table beside a label map"):
-        rows = list(csv.DictReader(io.StringIO(table.read_text(encoding="utf-8"))))
-        return [
-            {
-                "id": int(row["id"]),
-                "name": row["name"],
-                "label": int(row["label"]),
-                "predicted_iou": _number(row["predicted_iou"]),
-                "stability_score": _number(row["stability_score"]),
-                "point_coords": [[_number(row["point_x"]), _number(row["point_y"])]],
-            }
-            for row in rows
-        ]
+        text = io.StringIO(table.read_bytes().decode("utf-8-sig"), newline="")
+        try:
+            for row in csv.DictReader(text):
+                value = int(row["id"])
+                if not 0 < value <= MOST or value in rows:
+                    raise FileFormatError(
+                        f"the id {value}: expected each id once, from 1 to {MOST}"
+                    )
+                rows[value] = _known(row)
+        except csv.Error as error:
+            raise FileFormatError(f"a row that is no CSV: {error}") from error
+    return rows
+
+
+def _known(row: dict[str, str]) -> dict[str, Any]:
+    return {
+        "name": row["name"],
+        "label": int(row["label"]),
+        "predicted_iou": _number(row["predicted_iou"]),
+        "stability_score": _number(row["stability_score"]),
+        "point_coords": [[_number(row["point_x"]), _number(row["point_y"])]],
+    }
 
 
 def _number(text: str) -> float | None:
