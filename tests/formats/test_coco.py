@@ -255,6 +255,10 @@ def test_files_that_were_edited_elsewhere_are_combined_by_their_ids(tmp_path):
         b'{"images": []}',
         b'{"images": [], "annotations": [{"id": 1, "image_id": 3, "category_id": 1}]}',
         b'{"images": [{"id": 3}], "annotations": [{"id": 1, "image_id": 3, "category_id": "x"}]}',
+        b'{"images": [{"id": 3}], "annotations": [{"image_id": 3, "category_id": 1}]}',
+        b'{"images": [{"id": 3}], "annotations": [{"id": [1], "image_id": 3, "category_id": 1}]}',
+        b'{"images": [{"id": 3, "x": NaN}], "annotations": []}',
+        b'{"images": [{"id": 3, "x": 1e999}], "annotations": []}',
     ],
 )
 def test_a_damaged_file_to_combine_is_refused_by_its_place(damaged, masks):

@@ -154,7 +154,14 @@ def test_yolo_joins_parts_says_losses_and_is_what_others_fill(tmp_path):
 
 @pytest.mark.parametrize(
     "text",
-    ["0 0.1 0.2", "0 0.1 0.2 0.3 0.4 0.5", "x 0 0 1 0 1 1", "0 a 0 1 0 1 1", "0 nan 0 1 0 1 1"],
+    [
+        "0 0.1 0.2",
+        "0 0.1 0.2 0.3 0.4 0.5",
+        "x 0 0 1 0 1 1",
+        "0 a 0 1 0 1 1",
+        "0 nan 0 1 0 1 1",
+        "0 0 0 400 0 400 300",
+    ],
 )
 def test_lines_of_no_object_are_refused_by_the_name_of_the_file(text, tmp_path):
     path = tmp_path / "it.txt"

@@ -14,6 +14,7 @@ Not for prompts (``prompts_coco.py``). Source: the COCO data format, and cocoapi
 """
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -61,7 +62,7 @@ def combine(documents: Sequence[bytes]) -> bytes:
     parts = []
     for place, document in enumerate(documents, 1):
         with records.reading(f"file {place} of {len(documents)} to combine", EXPECTED):
-            parts.append(_part(json.loads(document)))
+            parts.append(_part(json.loads(document, parse_float=_finite, parse_constant=_finite)))
     categories = _categories(pair for part in parts for pair in part.pairs.values())
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
@@ -69,16 +70,17 @@ def combine(documents: Sequence[bytes]) -> bytes:
         own = {known: len(images) + place for place, known in enumerate(part.images, 1)}
         images += [image | {"id": own[known]} for known, image in part.images.items()]
         first = len(annotations) + 1
-        places = {record["id"]: first + index for index, record in enumerate(part.annotations)}
-        for number, record in enumerate(part.annotations, first):
+        for number, (record, parent) in enumerate(
+            zip(part.annotations, part.parents, strict=True), first
+        ):
             moved = {
                 "id": number,
                 "image_id": own[record["image_id"]],
                 "category_id": categories[part.pairs[record["category_id"]]],
             }
-            parent = places.get(record.get("parent"))
             kept = {key: value for key, value in record.items() if key != "parent"}
-            annotations.append(kept | moved | ({} if parent is None else {"parent": parent}))
+            above = {} if parent is None else {"parent": first + parent}
+            annotations.append(kept | moved | above)
     return records.to_json(_document(images, categories, annotations))
 
 
@@ -114,11 +116,19 @@ def read(path: Path, image: str | None = None) -> Masks:
 
 @dataclass(frozen=True, eq=False)
 class _Part:
-    """What one document adds to a common one: records by their ids in the document."""
+    """What one document adds to a common one: records by their ids in the document.
+
+    Attributes:
+        images: by id.
+        pairs: by id.
+        annotations: in their order.
+        parents: place of the parent of each annotation among them, from 0; None if there is none.
+    """
 
     images: dict[Any, dict[str, Any]]
     pairs: dict[Any, Category]
     annotations: list[dict[str, Any]]
+    parents: list[int | None]
 
 
 def _part(document: dict[str, Any]) -> _Part:
@@ -134,7 +144,17 @@ def _part(document: dict[str, Any]) -> _Part:
         known = record["category_id"]
         if known not in pairs:
             pairs[known] = _pair({"id": known})
-    return _Part(images, pairs, annotations)
+    places = {record["id"]: place for place, record in enumerate(annotations)}
+    parents = [places.get(record.get("parent")) for record in annotations]
+    return _Part(images, pairs, annotations, parents)
+
+
+def _finite(text: str) -> float:
+    """A number that JSON can say again."""
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text} is not a finite number")
+    return number
 
 
 def _document(
@@ -172,8 +192,8 @@ def _category(number: int, pair: Category) -> dict[str, Any]:
 
 
 def _pair(category: dict[str, Any]) -> Category:
-    label, name = category.get("samphire", [category["id"], category.get("name", "")])
-    return (*records.whole([label]), str(name))  # type: ignore[return-value]
+    label, name = category.get("samphire", [category["id"], category.get("name")])
+    return (*records.whole([label]), str(name or ""))  # type: ignore[return-value]
 
 
 def _annotation(

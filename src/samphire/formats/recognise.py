@@ -3,6 +3,7 @@
 Not for reading: it looks at the words of a JSON document's first level, no deeper.
 """
 
+import codecs
 import json
 from pathlib import Path
 
@@ -25,7 +26,7 @@ def recognise(path: Path) -> str | None:
     if path.is_dir():
         return "segment-anything"
     with path.open("rb") as file:
-        start = file.read(64).lstrip()
+        start = file.read(64).removeprefix(codecs.BOM_UTF8).lstrip()
     if start.startswith(b"["):
         return "segment-anything-rle"
     if not start.startswith(b"{"):

@@ -23,6 +23,9 @@ from samphire.images.read import read_image
 from samphire.masks import Masks
 from samphire.masks.contours import Polygon, from_polygons, polygons
 
+# Shares lie between 0 and 1; drawn by people they may lie a little outside.
+FARTHEST = 2
+
 
 def encode(masks: Masks, picture: Picture) -> list[bytes]:
     """The one file of a picture's masks; empty ones are left out."""
@@ -78,9 +81,17 @@ def read(path: Path, image: str | None = None) -> Masks:
         )
     with records.reading(path, "lines of a class and at least three points"):
         size = _size(image)
-        rows = [line.split() for line in text.decode().splitlines() if line.strip()]
-        if any(len(row) < 7 or len(row) % 2 == 0 for row in rows):
-            raise FileFormatError("a line that is not a class and at least three points")
+        lines = text.decode("utf-8-sig").splitlines()
+        rows = [line.split() for line in lines if line.strip()]
+        for number, row in enumerate(rows, 1):
+            if len(row) < 7 or len(row) % 2 == 0:
+                raise FileFormatError(
+                    f"line {number} that is not a class and at least three points"
+                )
+            if not all(abs(float(share)) <= FARTHEST for share in row[1:]):
+                raise FileFormatError(
+                    f"line {number} with coordinates that are no shares: expected 0 to 1"
+                )
         scale = np.array([size.width, size.height], np.float64)
         rings = [np.array(row[1:], np.float64).reshape(-1, 2) * scale for row in rows]
         masks = from_polygons(size, [[Polygon(_on_corners(ring))] for ring in rings])
