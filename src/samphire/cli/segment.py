@@ -56,7 +56,10 @@ if TYPE_CHECKING:
     "--output", metavar="PATH", help="A file, a folder, or - for stdout. Default: this folder."
 )
 @click.option(
-    "--format", "format_names", metavar="NAMES", help="png, json, or both: png,json. Default: png."
+    "--format",
+    "format_names",
+    metavar="NAMES",
+    help="png, json, coco, labelme, ...; several with commas. Default: png.",
 )
 @click.option("--overlay", is_flag=True, help="Also write a picture with the masks drawn on it.")
 @model_option
