@@ -22,8 +22,7 @@ from samphire.weights.identity import base_id, encoder_id
 SESSION_BYTES = 256 * 2**20
 
 # Objects in one call of the decoder on a CPU: each works on 4 MB of image tokens, and more of them
-# than the cache holds only take longer and more memory (64 at once: 1.5 times the time an object,
-# and 2 GB). A GPU takes what it is given.
+# than the cache holds take longer, and gigabytes at 64. A GPU takes what it is given.
 CPU_OBJECTS = 4
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
