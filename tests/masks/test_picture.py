@@ -78,6 +78,7 @@ def test_no_side_of_the_picture_exceeds_the_limit(size, shown):
     assert max(shown) <= LONGEST_SIDE
 
 
+@pytest.mark.slow
 def test_twenty_megapixels_become_a_small_file_one_window_at_a_time():
     whole = np.array([0, 20_000_000], np.uint32)
     masks = Masks.from_runs(Size(4000, 5000), [(0, 0, 5000, 4000)] * 4, (whole,) * 4)

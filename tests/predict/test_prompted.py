@@ -162,6 +162,7 @@ def test_a_picture_is_embedded_on_the_way(tiny_engine, embedding):
     assert decoded.frame == embedding.frame
 
 
+@pytest.mark.slow
 def test_two_threads_on_two_images_get_what_one_gets(tiny_engine):
     embeddings = [samphire.embed(tiny_engine, picture(seed)) for seed in (1, 2)]
     calls = [(i % 2, [(3 + i % 70, 2 + i % 40)]) for i in range(200)]

@@ -182,6 +182,7 @@ def test_a_shape_beyond_the_data_is_refused(tmp_path):
         read_file(path)
 
 
+@pytest.mark.slow
 def test_a_changed_byte_gives_tensors_or_an_error_and_never_anything_else(tmp_path):
     path = tmp_path / "a.pth"
     rng = np.random.default_rng(0)

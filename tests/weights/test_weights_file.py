@@ -87,6 +87,7 @@ def test_an_untouched_file_passes(written):
     check_weights(*written)
 
 
+@pytest.mark.slow
 def test_a_changed_byte_anywhere_is_found(written):
     path, entry = written
     good = path.read_bytes()
