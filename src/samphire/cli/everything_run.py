@@ -4,13 +4,13 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 from tqdm import tqdm
 
+from samphire.arrays import ByteArray
 from samphire.batch.journal import settings_id
 from samphire.batch.local import Outcome, check_free, run, run_in_processes
 from samphire.batch.task import Product, Task
@@ -77,10 +77,13 @@ class Job:
 
     def open(self) -> Callable[[Task], Product]:
         """What a worker process does with a task."""
-        engine = self.engine()
+        return self.producer(self.engine())
+
+    def producer(self, engine: Engine) -> Callable[[Task], Product]:
+        """What becomes of a task of a folder run."""
         return lambda task: self.product(engine, task.source, task.name, self.targets[task.name])
 
-    def masks(self, engine: Engine, image: Path | bytes, name: str) -> tuple[Masks, Picture]:
+    def masks(self, engine: Engine, image: Path | bytes, name: str) -> tuple[Masks, ByteArray]:
         """All masks of one image, and its pixels."""
         reading = self.reading
         rgb = read_image(image, reading.max_pixels, page=reading.page, window=reading.window)
@@ -98,21 +101,17 @@ class Job:
                 max_memory=self.max_memory,
                 cache=None if self.max_cache is None else EmbeddingCache(max_bytes=self.max_cache),
             )
-        return hierarchy(masks) if self.hierarchy else masks, Picture(rgb=rgb)
+        return hierarchy(masks) if self.hierarchy else masks, rgb
 
     def product(self, engine: Engine, image: Path | bytes, name: str, target: Target) -> Product:
         """The masks of one image, ready to be written."""
         started = time.perf_counter()
-        masks, shown = self.masks(engine, image, name)
+        masks, rgb = self.masks(engine, image, name)
         seconds = time.perf_counter() - started
         formats = [FORMATS[kind] for kind in self.formats]
-        overlay = None
-        if self.overlay and shown.rgb is not None:
-            overlay = encode_png(draw(shown.rgb, masks, captions="ids"))
+        overlay = encode_png(draw(rgb, masks, captions="ids")) if self.overlay else None
         return Product(
-            files=contents(
-                masks, target, formats, picture_of(image, name, target, shown.rgb), overlay
-            ),
+            files=contents(masks, target, formats, picture_of(image, name, target, rgb), overlay),
             record={
                 "width": masks.size.width,
                 "height": masks.size.height,
@@ -165,9 +164,13 @@ def everything_many(
     settings = settings_id(_settings(engine, job))
     job = replace(job, targets=folder_targets(tasks, folder), bar=jobs == 1)
     if jobs == 1:
-        produce = partial(_product_of, job, engine)
         outcomes = run(
-            tasks, produce, folder=folder, settings=settings, force=force, announce=say_losses
+            tasks,
+            job.producer(engine),
+            folder=folder,
+            settings=settings,
+            force=force,
+            announce=say_losses,
         )
     else:
         del engine  # each process has its own
@@ -195,10 +198,6 @@ def everything_many(
         click.echo(path)
     tell_failures(failed)
     return 1 if failed else 0
-
-
-def _product_of(job: Job, engine: Engine, task: Task) -> Product:
-    return job.product(engine, task.source, task.name, job.targets[task.name])
 
 
 def _sure_outputs(job: Job, target: Target) -> list[Path]:

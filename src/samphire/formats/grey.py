@@ -30,7 +30,7 @@ def png(pixels: npt.NDArray[Any]) -> bytes:
 def tiff(pixels: npt.NDArray[Any]) -> bytes:
     """The bytes of a TIFF of (H, W) uint8 or uint16, by Deflate in strips of some rows.
 
-    OpenCV's own way, LZW with a row a strip, makes a label map about four times as large.
+    OpenCV's own way, LZW with a row a strip, makes label maps several times as large.
     """
     rows = max(1, STRIP_BYTES // max(pixels.shape[1] * pixels.itemsize, 1))
     deflate = [cv2.IMWRITE_TIFF_COMPRESSION, cv2.IMWRITE_TIFF_COMPRESSION_ADOBE_DEFLATE]
