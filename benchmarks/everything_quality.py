@@ -29,7 +29,7 @@ from tqdm import tqdm
 
 from samphire import atomic
 from samphire.arrays import BoolArray
-from samphire.evaluation.metrics import Recall, average_recall, recall
+from samphire.evaluation.recall import Recall, average_recall, recall
 from samphire.geometry import Size
 from samphire.masks import Masks
 from samphire.masks.overlap import iou, mask_nms

@@ -15,7 +15,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from samphire.errors import ShapeError
-from samphire.evaluation.metrics import IOU_THRESHOLDS, average_recall, recall
+from samphire.evaluation.recall import IOU_THRESHOLDS, average_recall, recall
 from samphire.geometry import Size
 from samphire.masks import Masks
 from samphire.masks.rle import from_coco
