@@ -11,6 +11,8 @@
     ├── CancelledError(RuntimeError)      the caller asked to stop
     ├── MemoryBudgetError(MemoryError)    the work does not fit into the memory allowed
     ├── WorkerDiedError(RuntimeError)     a process of a run ended by itself
+    ├── AdapterError(ValueError)          an adapter that does not fit, or asks for what is not
+    ├── DataError(ValueError)             labelled data that cannot be used
     ├── EngineUnavailableError(RuntimeError)  a runtime or device that cannot run here
     ├── MissingExtraError(ImportError)    an optional dependency is not installed
     └── WeightsError(RuntimeError)        weights that cannot be had or used
@@ -67,6 +69,14 @@ class MemoryBudgetError(SamphireError, MemoryError):
 
 class WorkerDiedError(SamphireError, RuntimeError):
     """A process of a run ended by itself."""
+
+
+class AdapterError(SamphireError, ValueError):
+    """An adapter that does not fit the model, or settings that make none."""
+
+
+class DataError(SamphireError, ValueError):
+    """Labelled data that cannot be used as it is."""
 
 
 class EngineUnavailableError(SamphireError, RuntimeError):

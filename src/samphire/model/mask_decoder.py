@@ -99,6 +99,38 @@ class MaskDecoder(nn.Module):
         dense_prompt_embeddings: torch.Tensor,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """All four masks of B objects; arguments as for :meth:`forward`."""
+        masks, iou_token = self.masks_of(
+            self.mask_tokens.weight,
+            self.output_hypernetworks_mlps,
+            image_embeddings,
+            image_pe,
+            sparse_prompt_embeddings,
+            dense_prompt_embeddings,
+        )
+        return masks, self.iou_prediction_head(iou_token)
+
+    def masks_of(
+        self,
+        mask_tokens: torch.Tensor,
+        hypernetworks: nn.ModuleList,
+        image_embeddings: torch.Tensor,
+        image_pe: torch.Tensor,
+        sparse_prompt_embeddings: torch.Tensor,
+        dense_prompt_embeddings: torch.Tensor,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """A mask for each of M tokens, the published four or others; see :meth:`forward`.
+
+        Args:
+            mask_tokens: (M, C), what asks for each mask.
+            hypernetworks: M MLPs that make a classifier of each token.
+            image_embeddings: (1, C, G, G).
+            image_pe: (1, C, G, G).
+            sparse_prompt_embeddings: (B, T, C).
+            dense_prompt_embeddings: (B, C, G, G).
+
+        Returns:
+            logits (B, M, 4G, 4G), and the token (B, C) that was asked how good they are.
+        """
         channels = self.transformer_dim
         count = len(sparse_prompt_embeddings)
         check_shape(image_embeddings, (1, channels, "G", "G"), "image_embeddings")
@@ -107,7 +139,7 @@ class MaskDecoder(nn.Module):
         check_shape(sparse_prompt_embeddings, ("B", "T", channels), "sparse_prompt_embeddings")
         check_shape(dense_prompt_embeddings, (count, channels, side, side), "dense embeddings")
 
-        own = torch.cat([self.iou_token.weight, self.mask_tokens.weight])  # (5, C)
+        own = torch.cat([self.iou_token.weight, mask_tokens])  # (1 + M, C)
         tokens = torch.cat([own.expand(count, -1, -1), sparse_prompt_embeddings], dim=1)
         image = image_embeddings + dense_prompt_embeddings  # (B, C, G, G)
         tokens, image = self.transformer(image, image_pe.expand(count, -1, -1, -1), tokens)
@@ -115,10 +147,10 @@ class MaskDecoder(nn.Module):
         image = image.transpose(1, 2).unflatten(2, (side, side))  # (B, C, G, G)
         upscaled = self.output_upscaling(image)  # (B, C / 8, 4G, 4G)
         weights = torch.stack(
-            [mlp(tokens[:, 1 + i]) for i, mlp in enumerate(self.output_hypernetworks_mlps)], dim=1
-        )  # (B, 4, C / 8)
-        masks = (weights @ upscaled.flatten(2)).unflatten(2, upscaled.shape[2:])  # (B, 4, 4G, 4G)
-        return masks, self.iou_prediction_head(tokens[:, 0])
+            [mlp(tokens[:, 1 + i]) for i, mlp in enumerate(hypernetworks)], dim=1
+        )  # (B, M, C / 8)
+        masks = (weights @ upscaled.flatten(2)).unflatten(2, upscaled.shape[2:])  # (B, M, 4G, 4G)
+        return masks, tokens[:, 0]
 
 
 class MLP(nn.Module):

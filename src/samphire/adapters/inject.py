@@ -1,0 +1,141 @@
+"""A model with an adapter, beside the model without: nothing of the base is ever written to.
+
+    plan (a method's wish) -> adapt() -> Adapted: a model of its own that shares the frozen weights
+
+The copy is of the tree of modules, not of the weights, so any number of adapters stand on one
+encoder at the cost of their own parameters, in several threads if wanted; to detach an adapter is
+to go on with the base. The model knows nothing of all this: modules are put in the place of its
+own from outside, and hold what was there as ``base``.
+"""
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import nn
+
+from samphire.adapters.semantic import SemanticHead
+from samphire.errors import AdapterError
+from samphire.model.sam import Sam
+
+BASE, HEAD, DECODER = "base", "semantic_head", "mask_decoder"
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """What a method changes in a model.
+
+    Attributes:
+        modules: path -> what takes the place of the module there, which it holds as ``base``.
+        own: names of the model's own parameters that train, and the share of the learning rate
+            that each gets.
+    """
+
+    modules: Mapping[str, nn.Module] = field(default_factory=dict)
+    own: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Adapted:
+    """A model with an adapter.
+
+    Attributes:
+        base: the model as it was; untouched.
+        module: with the adapter, in eval mode (batch norms never move); frozen weights are the
+            memory of ``base``.
+        head: of semantic tasks; None where there are no classes.
+        learning_rates: name of each parameter that trains -> share of the learning rate.
+    """
+
+    base: Sam
+    module: Sam
+    head: SemanticHead | None
+    learning_rates: Mapping[str, float]
+
+    def parameters(self) -> dict[str, nn.Parameter]:
+        """What trains, by name: of the adapter, of the decoder, of the head."""
+        every = dict(self.module.named_parameters())
+        if self.head is not None:
+            every |= {f"{HEAD}.{name}": value for name, value in self.head.named_parameters()}
+        return {name: every[name] for name in self.learning_rates}
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """What an adapter's file holds: the values of :meth:`parameters`, on the CPU."""
+        return {name: value.detach().cpu().clone() for name, value in self.parameters().items()}
+
+    def load(self, tensors: Mapping[str, torch.Tensor]) -> None:
+        """Fill the parameters that train.
+
+        Raises:
+            AdapterError: a name is missing or unexpected, or a shape differs.
+        """
+        parameters = self.parameters()
+        problems = [f"missing {name}" for name in parameters.keys() - tensors.keys()]
+        problems += [f"unexpected {name}" for name in tensors.keys() - parameters.keys()]
+        problems += [
+            f"{name} has shape {tuple(tensors[name].shape)}, expected {tuple(value.shape)}"
+            for name, value in parameters.items()
+            if name in tensors and tensors[name].shape != value.shape
+        ]
+        if problems:
+            raise AdapterError(
+                f"the tensors are not those of this adapter, {len(problems)} differ:\n  "
+                + "\n  ".join(sorted(problems))
+            )
+        with torch.no_grad():
+            for name, value in parameters.items():
+                value.copy_(tensors[name])
+
+
+def adapt(base: Sam, plan: Plan, *, decoder: bool, classes: int) -> Adapted:
+    """Put a plan's modules into a copy of the model.
+
+    Args:
+        base: the model; only read.
+        plan: made for this model, by a method.
+        decoder: the mask decoder trains, too.
+        classes: of a semantic task, without the background; 0 for none.
+
+    Raises:
+        AdapterError: nothing would train, or a module is to be replaced and to train.
+    """
+    module = _sharing(base).eval()
+    own = dict(plan.own)
+    if decoder:
+        own |= {name: 1.0 for name, _ in base.named_parameters() if name.startswith(DECODER)}
+    clash = [name for name in own if any(name.startswith(f"{path}.") for path in plan.modules)]
+    if clash:
+        raise AdapterError(
+            f"{clash[0]} would train and carry an adapter: leave the decoder frozen, or the "
+            "adapter out of it"
+        )
+    for name, value in list(module.named_parameters()):
+        if name in own:
+            _replace(module, name, nn.Parameter(value.detach().clone()))
+    rates = dict(own)
+    for path, wrapper in plan.modules.items():
+        wrapper.base = module.get_submodule(path)
+        _replace(module, path, wrapper.to(next(wrapper.base.parameters()).device))
+        inside = [name for name, _ in wrapper.named_parameters() if not name.startswith(f"{BASE}.")]
+        rates |= {f"{path}.{name}": 1.0 for name in inside}
+    head = None
+    if classes:
+        head = SemanticHead(base.mask_decoder, classes)
+        rates |= {f"{HEAD}.{name}": 1.0 for name, _ in head.named_parameters()}
+    if not rates:
+        raise AdapterError("nothing would train: let the decoder train, or name classes")
+    return Adapted(base=base, module=module, head=head, learning_rates=rates)
+
+
+def _sharing(base: Sam) -> Sam:
+    """The same tree of modules over the same memory; its parameters do not train."""
+    shared: dict[int, object] = {id(value): value for value in base.buffers()}
+    for value in base.parameters():
+        shared[id(value)] = nn.Parameter(value.detach(), requires_grad=False)
+    return copy.deepcopy(base, shared)
+
+
+def _replace(module: nn.Module, path: str, value: nn.Module | nn.Parameter) -> None:
+    parent, _, name = path.rpartition(".")
+    setattr(module.get_submodule(parent), name, value)
