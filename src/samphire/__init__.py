@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from samphire.embedding import ImageEmbedding as ImageEmbedding
+    from samphire.engines.load import adapt as adapt
     from samphire.engines.load import load as load
     from samphire.errors import SamphireError as SamphireError
     from samphire.formats import Picture as Picture
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from samphire.predict.everything_settings import EverythingSettings as EverythingSettings
     from samphire.predict.prompted import decode as decode
     from samphire.predict.prompted import segment as segment
+    from samphire.predict.semantic import classify as classify
     from samphire.prompts import Prompts as Prompts
 
 _HOMES = {
@@ -41,6 +43,8 @@ _HOMES = {
     "Picture": "samphire.formats",
     "Prompts": "samphire.prompts",
     "SamphireError": "samphire.errors",
+    "adapt": "samphire.engines.load",
+    "classify": "samphire.predict.semantic",
     "decode": "samphire.predict.prompted",
     "draw": "samphire.images.draw",
     "embed": "samphire.predict.embed",
@@ -64,6 +68,8 @@ __all__ = [
     "Prompts",
     "SamphireError",
     "__version__",
+    "adapt",
+    "classify",
     "decode",
     "draw",
     "embed",

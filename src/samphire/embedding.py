@@ -26,6 +26,8 @@ class EngineInfo:
         path: ``plain`` or ``fast``.
         device: for example ``cpu`` or ``cuda:0``.
         dtype: of the arithmetic, for example ``float32``.
+        adapter: identity of the adapter that the model wears; empty without.
+        classes: that ``classify`` finds, the background apart; none without an adapter for them.
     """
 
     model: str
@@ -36,9 +38,12 @@ class EngineInfo:
     path: str
     device: str
     dtype: str
+    adapter: str = ""
+    classes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        return f"{self.model} ({self.runtime} {self.path}, {self.device}, {self.dtype})"
+        worn = f" with adapter {self.adapter[:8]}" if self.adapter else ""
+        return f"{self.model}{worn} ({self.runtime} {self.path}, {self.device}, {self.dtype})"
 
 
 @dataclass(frozen=True)

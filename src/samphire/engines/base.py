@@ -33,6 +33,15 @@ class Session(Protocol):
         """
         ...
 
+    def classify(self) -> FloatArray:
+        """Low-resolution logits (C + 1, 4G, 4G) of the background and of each of ``info.classes``.
+
+        Raises:
+            AdapterError: the engine wears no adapter with classes.
+            NonFiniteError: the model gave NaN or infinity.
+        """
+        ...
+
 
 class Engine(Protocol):
     """A model on a device."""

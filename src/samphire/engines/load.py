@@ -18,6 +18,7 @@ logger = logging.getLogger(__name__)
 def load(
     model: str | Path = "vit_t",
     *,
+    adapter: str | Path | None = None,
     variant: str | None = None,
     device: str = "auto",
     dtype: str = "float32",
@@ -34,6 +35,7 @@ def load(
 
     Args:
         model: a name (``samphire models list``), or the path of a weights file or folder.
+        adapter: a file that ``samphire tune`` wrote, trained on this model.
         variant: what a file is, where its shapes cannot tell (``vit_b`` or ``medsam``).
         device: ``cpu``, ``cuda``, ``cuda:1``, ``mps``, or ``auto``: CUDA where it is, else CPU.
         dtype: of the image encoder's arithmetic: ``float32``, ``bfloat16`` or ``float16``.
@@ -45,6 +47,7 @@ def load(
     Raises:
         WeightsError: the model is not known, cannot be had, or the file is not its checkpoint.
         EngineUnavailableError: the device is not here, or the dtype is not offered.
+        AdapterError: the adapter cannot be read, or belongs to another model.
         ShapeError: the model takes no such ``input_side``.
         MissingExtraError: PyTorch is not installed.
     """
@@ -66,8 +69,26 @@ def load(
         dtype=dtype,
         identity=loaded.identity,
     )
+    if adapter is not None:
+        engine = adapt(engine, adapter)
     logger.info("loaded %s in %.2f s", engine.info, time.perf_counter() - started)
     return engine
+
+
+def adapt(engine: "TorchEngine", adapter: str | Path) -> "TorchEngine":
+    """The same model with an adapter, without loading it again; ``engine`` stays as it is.
+
+    Args:
+        engine: from :func:`load`, without an adapter.
+        adapter: a file that ``samphire tune`` wrote.
+
+    Raises:
+        AdapterError: the adapter cannot be read, or belongs to another model.
+        OSError: the file cannot be opened.
+    """
+    from samphire.weights.adapter_file import load_adapter
+
+    return engine.wearing(load_adapter(Path(adapter)), str(adapter))
 
 
 def weights_file(model: str | Path, *, offline: bool, progress: bool) -> Path:

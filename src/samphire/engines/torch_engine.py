@@ -10,12 +10,14 @@ from functools import cached_property
 import numpy as np
 import torch
 
+from samphire.adapters.semantic import SemanticHead
 from samphire.arrays import FloatArray, IntArray
 from samphire.embedding import EngineInfo, ImageEmbedding, LowRes
-from samphire.errors import EngineUnavailableError, NonFiniteError, check_shape
+from samphire.errors import AdapterError, EngineUnavailableError, NonFiniteError, check_shape
 from samphire.model.image_encoder import Attention, ImageEncoderViT
 from samphire.model.sam import Sam
 from samphire.prompts import InputPrompts
+from samphire.weights.adapter_file import AdapterFile
 from samphire.weights.identity import base_id, encoder_id
 
 # Sessions kept: a 1024-pixel picture's features take 4 MB twice, so this is some 30 pictures.
@@ -58,6 +60,9 @@ class TorchEngine:
         self._model = model
         self._preprocessing = preprocessing
         self._identity = identity
+        self._head: SemanticHead | None = None
+        self._adapter = ""
+        self._classes: tuple[str, ...] = ()
         self._sessions: OrderedDict[int, TorchSession] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -74,7 +79,41 @@ class TorchEngine:
             path="plain",
             device=str(self.device),
             dtype=str(self._dtype).removeprefix("torch."),
+            adapter=self._adapter,
+            classes=self._classes,
         )
+
+    def wearing(self, adapter: AdapterFile, name: str = "the adapter") -> "TorchEngine":
+        """An engine of the same model with an adapter; this one stays as it is.
+
+        Both share the frozen weights, so that many adapters stand on one model.
+
+        Args:
+            adapter: trained on this model.
+            name: what to call it in messages.
+
+        Raises:
+            AdapterError: it belongs to another model, or this one wears one already.
+        """
+        info = self.info
+        if info.adapter:
+            raise AdapterError(f"{info} wears an adapter: put {name} on the model without one")
+        adapter.check_fits(
+            base=info.model, base_id=info.base_id, preprocessing=info.preprocessing, name=name
+        )
+        adapted = adapter.adaptation.apply(self.module)
+        adapted.load(adapter.tensors)
+        engine = TorchEngine(
+            adapted.module,
+            model=info.model,
+            preprocessing=info.preprocessing,
+            device=info.device,
+            dtype=info.dtype,
+            identity=(adapter.encoder_id(info.encoder_id), info.base_id),
+        )
+        engine._head = adapted.head
+        engine._adapter, engine._classes = adapter.id, adapter.adaptation.classes
+        return engine
 
     @property
     def encode_bytes(self) -> int:
@@ -112,7 +151,7 @@ class TorchEngine:
             if session is None:
                 features = self._tensor(embedding.features)
                 session = self._sessions[id(embedding)] = TorchSession(
-                    self.module, embedding, features
+                    self.module, embedding, features, self._head
                 )
             self._sessions.move_to_end(id(embedding))
             while sum(kept.nbytes for kept in self._sessions.values()) > SESSION_BYTES:
@@ -127,8 +166,15 @@ class TorchEngine:
 class TorchSession:
     """One embedded picture on the device; see :class:`samphire.engines.base.Session`."""
 
-    def __init__(self, module: Sam, embedding: ImageEmbedding, features: torch.Tensor) -> None:
+    def __init__(
+        self,
+        module: Sam,
+        embedding: ImageEmbedding,
+        features: torch.Tensor,
+        head: SemanticHead | None = None,
+    ) -> None:
         self._module = module
+        self._head = head
         self._embedding = embedding
         self._features = features
 
@@ -183,6 +229,17 @@ class TorchSession:
             chosen = scores > min_predicted_iou
         rows = _finite(logits[torch.from_numpy(chosen).to(logits.device)], "the mask logits")
         return LowRes(logits=rows, kept=np.argwhere(chosen), predicted_iou=scores)
+
+    def classify(self) -> FloatArray:
+        """Logits of the classes; see :meth:`samphire.engines.base.Session.classify`."""
+        if self._head is None:
+            raise AdapterError(
+                "this model knows no classes: load it with an adapter that was tuned for them "
+                "(samphire tune --task semantic)"
+            )
+        with torch.inference_mode():
+            logits = self._head(self._module, self._features)[0]
+        return _finite(logits, "the class logits")
 
     def _tensor(self, array: FloatArray | IntArray) -> torch.Tensor:
         return torch.tensor(array, device=self._features.device)
