@@ -27,12 +27,20 @@ def mask_prompt_logits(mask: BoolArray, frame: Frame) -> FloatArray:
         (S, S) float32: the share of each cell that the mask covers, kept within ``CERTAINTY`` of
         0 and 1, as a logit; cells in the padding count as not covered.
     """
+    share = np.clip(coverage(mask, frame), CERTAINTY, 1 - CERTAINTY)
+    logits: FloatArray = np.log(share / (1 - share))
+    return logits
+
+
+def coverage(mask: BoolArray, frame: Frame) -> FloatArray:
+    """The share of each low-resolution cell that a mask (H, W) covers, (S, S) float32.
+
+    Cells in the padding are not covered.
+    """
     check_shape(mask, (frame.original.height, frame.original.width), "mask")
     rows, columns = coverage_weights(frame)
     covered = np.zeros((frame.low_res_side, frame.low_res_side), np.float32)
     for row, column in itertools.product(rows, columns):
         part = mask[row.pixels, column.pixels].astype(np.float32)
         covered[row.cells, column.cells] += row.weights.T @ part @ column.weights
-    share = np.clip(covered, CERTAINTY, 1 - CERTAINTY)
-    logits: FloatArray = np.log(share / (1 - share))
-    return logits
+    return covered
