@@ -10,8 +10,8 @@ Libraries leave such cases out or reward them: MONAI's DiceMetric skips an empty
 otherwise, its HD95 is NaN for a missed object, so that misses improve the mean, and the evaluation
 of TransUNet gives Dice 1 to whatever is found where there is nothing.
 
-Not for many cases (``summary.py``), and not for Masks of one image, each against each
-(``masks/overlap.py``).
+Not for many cases (``summary.py``), not for Masks of one image, each against each
+(``masks/overlap.py``), and not for finding the surfaces (``surfaces.py``).
 
 Sources: Dice 1945 and Jaccard 1912; HD95 and surface Dice as MONAI's ``HausdorffDistanceMetric``
 and ``SurfaceDiceMetric``, which count pixels of the surface (Nikolov et al. 2018, arXiv 1809.04430,
@@ -22,12 +22,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
-from samphire.arrays import BoolArray, FloatArray
-from samphire.errors import MissingExtraError, ShapeError, check_shape
+from samphire.arrays import BoolArray
+from samphire.errors import ShapeError, check_shape
+from samphire.evaluation.surfaces import (
+    SurfaceDistances,
+    boundary_band,
+    crop_to_both,
+    surface_distances,
+)
 
 
 @dataclass(frozen=True)
@@ -98,7 +103,7 @@ def agreement(
     (0.75, 0.6, 1.0, 16)
     """
     predicted, true = _counted(predicted, true, ignore)
-    distances = _surface_distances(predicted, true, spacing)
+    distances = surface_distances(predicted, true, spacing)
     return Agreement(
         dice=dice(predicted, true),
         iou=iou(predicted, true),
@@ -158,7 +163,7 @@ def hausdorff_95(predicted: BoolArray, true: BoolArray, spacing: Sequence[float]
         ValueError: a spacing that is none.
         MissingExtraError: SciPy is not installed.
     """
-    return _hausdorff_95(_surface_distances(*_counted(predicted, true, None), spacing))
+    return _hausdorff_95(surface_distances(*_counted(predicted, true, None), spacing))
 
 
 def surface_dice(
@@ -181,7 +186,7 @@ def surface_dice(
         ValueError: a spacing or tolerance that is none.
         MissingExtraError: SciPy is not installed.
     """
-    return _surface_dice(_surface_distances(*_counted(predicted, true, None), spacing), tolerance)
+    return _surface_dice(surface_distances(*_counted(predicted, true, None), spacing), tolerance)
 
 
 def boundary_iou(predicted: BoolArray, true: BoolArray, share: float = 0.02) -> float:
@@ -205,26 +210,11 @@ def boundary_iou(predicted: BoolArray, true: BoolArray, share: float = 0.02) -> 
     check_shape(predicted, ("H", "W"), "predicted")
     predicted, true = _counted(predicted, true, None)
     width = max(1, round(share * float(np.hypot(*predicted.shape))))
-    predicted, true = _crop(predicted, true)
-    return iou(_band(predicted, width), _band(true, width))
+    predicted, true = crop_to_both(predicted, true)
+    return iou(boundary_band(predicted, width), boundary_band(true, width))
 
 
-@dataclass(frozen=True, eq=False)
-class _SurfaceDistances:
-    """Of each pixel of a surface to the nearest of the other, infinity if there is no other.
-
-    Attributes:
-        from_predicted: (P,) float64; empty if the mask is.
-        from_true: (T,) float64.
-        diagonal: of the image.
-    """
-
-    from_predicted: FloatArray
-    from_true: FloatArray
-    diagonal: float
-
-
-def _hausdorff_95(distances: _SurfaceDistances) -> float:
+def _hausdorff_95(distances: SurfaceDistances) -> float:
     directed = [distances.from_predicted, distances.from_true]
     if not any(len(found) for found in directed):
         return 0.0
@@ -233,67 +223,11 @@ def _hausdorff_95(distances: _SurfaceDistances) -> float:
     return max(float(np.percentile(found, 95)) for found in directed)
 
 
-def _surface_dice(distances: _SurfaceDistances, tolerance: float) -> float:
+def _surface_dice(distances: SurfaceDistances, tolerance: float) -> float:
     if not 0 <= tolerance < float("inf"):
         raise ValueError(f"tolerance is {tolerance}: expected a distance, 0 or more")
     found = np.concatenate([distances.from_predicted, distances.from_true])
     return _ratio(_count(found <= tolerance), len(found))
-
-
-def _surface_distances(
-    predicted: BoolArray, true: BoolArray, spacing: Sequence[float]
-) -> _SurfaceDistances:
-    steps = np.asarray(spacing, np.float64)
-    if steps.shape != (predicted.ndim,) or not (np.isfinite(steps) & (steps > 0)).all():
-        raise ValueError(
-            f"spacing is {spacing}: expected {predicted.ndim} distances above 0, one an axis"
-        )
-    diagonal = float(np.linalg.norm(steps * predicted.shape))
-    # Both surfaces lie in the box around both masks: no distance needs more than that.
-    surfaces = [_surface(mask) for mask in _crop(predicted, true)]
-    return _SurfaceDistances(
-        from_predicted=_distances(surfaces[0], surfaces[1], steps),
-        from_true=_distances(surfaces[1], surfaces[0], steps),
-        diagonal=diagonal,
-    )
-
-
-def _surface(mask: BoolArray) -> BoolArray:
-    inner: BoolArray = _ndimage().binary_erosion(mask)  # faces touch, corners do not
-    return mask & ~inner
-
-
-def _distances(surface: BoolArray, other: BoolArray, steps: FloatArray) -> FloatArray:
-    if not other.any():
-        return np.full(_count(surface), np.inf)
-    to_other: FloatArray = _ndimage().distance_transform_edt(~other, sampling=steps)
-    return to_other[surface]
-
-
-def _band(mask: BoolArray, width: int) -> BoolArray:
-    if not mask.size:
-        return mask
-    square = np.ones((3, 3), np.uint8)
-    inner = cv2.erode(
-        mask.view(np.uint8),
-        square,
-        iterations=width,
-        borderType=cv2.BORDER_CONSTANT,
-        borderValue=0,
-    )
-    return mask & (inner == 0)
-
-
-def _crop(predicted: BoolArray, true: BoolArray) -> tuple[BoolArray, BoolArray]:
-    """Both masks in the box around both; of no pixels if both are empty."""
-    either = predicted | true
-    box = []
-    for axis in range(either.ndim):
-        others = tuple(other for other in range(either.ndim) if other != axis)
-        places = np.flatnonzero(either.any(axis=others))
-        box.append(slice(places[0], places[-1] + 1) if len(places) else slice(0))
-    window = tuple(box)
-    return np.ascontiguousarray(predicted[window]), np.ascontiguousarray(true[window])
 
 
 def _counted(
@@ -326,14 +260,3 @@ def _count(mask: BoolArray) -> int:
 def _ratio(part: int, whole: int) -> float:
     """Of nothing, nothing is missing: 1."""
     return part / whole if whole else 1.0
-
-
-def _ndimage() -> Any:  # noqa: ANN401 - SciPy has no types of its own
-    try:
-        from scipy import ndimage  # noqa: PLC0415 - an extra
-    except ImportError as error:
-        raise MissingExtraError(
-            "distances between surfaces are SciPy's, which is not installed: "
-            "pip install 'samphire[tune]'"
-        ) from error
-    return ndimage
