@@ -1,0 +1,1 @@
+"""Tuning: from labelled pictures to an adapter, trained and told honestly."""
