@@ -204,6 +204,21 @@ def test_the_first_click_can_be_given(tiny_engine, embedding):
     assert (found.masks.to_array()[0] == answer.to_array()[0]).all()
 
 
+def test_first_clicks_go_to_their_objects(tiny_engine, embedding):
+    first = [Click(62, 5, label=1), Click(30, 40, label=1)]
+    found = click_curves(tiny_engine, embedding, Masks.from_arrays(OBJECTS[:2]), first=first)
+    assert [result.clicks[0] for result in found] == first
+
+
+def test_no_pixel_is_clicked_twice_and_none_left_ends_it(tiny_engine, embedding):
+    nothing = [np.full((3, SIDE, SIDE), -1, np.float32)] * 5
+    engine = Scripted(tiny_engine, nothing)
+    large, pixel = click_curves(engine, embedding, Masks.from_arrays(OBJECTS[[0, 3]]), clicks=5)
+    assert len({(click.x, click.y) for click in large.clicks}) == 5
+    assert pixel.clicks == (Click(70, 40, label=1),)
+    assert pixel.ious.tolist() == [0] * 5
+
+
 def test_two_runs_are_equal_to_the_bit(tiny_engine, embedding):
     once, twice = (
         click_curves(tiny_engine, embedding, Masks.from_arrays(OBJECTS)) for _ in range(2)

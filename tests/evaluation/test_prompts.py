@@ -212,7 +212,16 @@ def test_chance_belongs_to_a_sample_and_an_epoch():
     def draws(*key):
         return tuple(generator(*key).integers(0, 2**60, 4))
 
-    keys = [(0, 0, "a"), (0, 0, "b"), (0, 1, "a"), (1, 0, "a"), (0, 11, "a"), (0, 1, "1/a")]
+    keys = [
+        (0, 0, "a"),
+        (0, 0, "b"),
+        (0, 1, "a"),
+        (1, 0, "a"),
+        (1, 11, "a"),
+        (11, 1, "a"),
+        (0, 1, "1a"),
+    ]
+    keys += [(0, 11, "a")]
     assert len({draws(*key) for key in keys}) == len(keys)
     assert [draws(*key) for key in keys] == [draws(*key) for key in reversed(keys)][::-1]
 

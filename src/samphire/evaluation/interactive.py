@@ -32,7 +32,7 @@ MOST_CLICKS = 20
 class ClickResult:
     """What an object's mask was like after each click.
 
-    Where no error was left to click at, the rows that follow repeat the last.
+    Where no error was left to click at (each pixel is clicked once), the last row is repeated.
 
     Attributes:
         ious: (C,) float64, IoU with the true mask after 1 to C clicks.
