@@ -21,7 +21,7 @@ from samphire.arrays import ByteArray, FloatArray
 from samphire.cache import Cache
 from samphire.embedding import EmbeddingKey, EngineInfo, ImageEmbedding
 from samphire.errors import AdapterError
-from samphire.geometry import Frame
+from samphire.geometry import Frame, Size
 from samphire.images.preprocessing import preprocessing
 from samphire.images.read import pixels_id
 from samphire.model.sam import Sam
@@ -56,7 +56,7 @@ class FrozenEncoder:
         if self._cache is None or self.cut == "pixels":
             pixels, frame = record.apply(image)
             return self._first(torch.from_numpy(pixels)), frame
-        frame = record.frame(_size(image))
+        frame = record.frame(Size(*image.shape[:2]))
         name = self._key(image)
         found = _decode(self._cache.read(name))
         if found is None:
@@ -140,9 +140,3 @@ def _decode(data: memoryview | None) -> FloatArray | None:
     except ValueError:
         return None
     return tokens
-
-
-def _size(image: ByteArray):
-    from samphire.geometry import Size
-
-    return Size(*image.shape[:2])

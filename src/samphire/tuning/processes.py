@@ -1,0 +1,57 @@
+"""Several processes as one: each runs its share of a batch, and all take the same step.
+
+With ``torchrun`` there are as many as it starts, joined by gloo on CPUs and NCCL on GPUs; without,
+this is one process and does nothing. Gradients are summed, not averaged over processes: each loss
+is already divided by the whole batch, so two processes answer as one does.
+"""
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+import torch
+import torch.distributed as dist
+
+Item = TypeVar("Item")
+
+
+def is_first() -> bool:
+    """Whether this is the one that writes files."""
+    return not dist.is_initialized() or dist.get_rank() == 0
+
+
+def mine(batch: Sequence[Item]) -> Sequence[Item]:
+    """This process's share of a batch."""
+    return batch[dist.get_rank() :: dist.get_world_size()] if dist.is_initialized() else batch
+
+
+def join_gradients(parameters: Sequence[torch.nn.Parameter], loss: float) -> float:
+    """Sum gradients and the loss over all processes.
+
+    A parameter that got a gradient in one process gets one in all; one that got none anywhere
+    has none, so that no weight decay touches it.
+
+    Returns:
+        The loss of the whole batch.
+    """
+    if not dist.is_initialized():
+        return loss
+    device = parameters[0].device
+    has = [float(value.grad is not None) for value in parameters]
+    told = torch.tensor([loss, *has], dtype=torch.float64, device=device)
+    dist.all_reduce(told)
+    for value, count in zip(parameters, told[1:].tolist(), strict=True):
+        if count:
+            if value.grad is None:
+                value.grad = torch.zeros_like(value)
+            dist.all_reduce(value.grad)
+    return float(told[0])
+
+
+def from_first(score: float) -> float:
+    """What the first process says: a decision has to be the same in all."""
+    if not dist.is_initialized():
+        return score
+    device = "cuda" if dist.get_backend() == "nccl" else "cpu"
+    told = torch.tensor([score], dtype=torch.float64, device=device)
+    dist.broadcast(told, 0)
+    return float(told)
