@@ -68,37 +68,6 @@ def test_a_palettes_indices_count_and_not_its_colours(tmp_path):
     assert found.objects.name == ("disc", "corner")
 
 
-def test_grey_of_four_bits_is_not_spread(tmp_path):
-    numbers = np.zeros((4, 6), np.uint8)
-    numbers[:2, :2], numbers[2:, 3:] = 1, 2
-    path = tmp_path / "mask.png"
-    path.write_bytes(grey_png(numbers, 4))
-    Image.fromarray(np.zeros((4, 6, 3), np.uint8)).save(tmp_path / "image.png")
-    found = read_masked(tmp_path / "image.png", (path,), (), ("a", "b")).objects
-    assert np.array_equal(found.to_array(), [numbers == 1, numbers == 2])
-
-
-def grey_png(numbers, bits):
-    """A grey PNG of few bits, which no library here writes."""
-    import struct
-    import zlib
-
-    def chunk(kind, data):
-        body = kind + data
-        return struct.pack(">I", len(data)) + body + struct.pack(">I", zlib.crc32(body))
-
-    height, width = numbers.shape
-    planes = np.unpackbits(numbers[..., None], axis=2)[..., -bits:].reshape(height, -1)
-    rows = b"".join(b"\0" + np.packbits(row).tobytes() for row in planes)
-    header = struct.pack(">IIBBBBB", width, height, bits, 0, 0, 0, 0)
-    return (
-        b"\x89PNG\r\n\x1a\n"
-        + chunk(b"IHDR", header)
-        + chunk(b"IDAT", zlib.compress(rows))
-        + chunk(b"IEND", b"")
-    )
-
-
 def test_rgb_of_three_equal_channels_is_grey(tmp_path):
     found = read(tmp_path, np.stack([DISC * 255] * 3, axis=-1)).objects
     assert np.array_equal(found.to_array(), DISC[None] == 1)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from samphire.errors import FileFormatError
 from samphire.formats.recognise import recognise
-from samphire.samples import folders, table
+from samphire.samples import coco, folders, labelme, table, yolo
 from samphire.samples.sample import DataSet
 
 Find = Callable[[Path, tuple[str, ...]], DataSet | None]
@@ -18,6 +18,10 @@ Find = Callable[[Path, tuple[str, ...]], DataSet | None]
 # The more telling first: a table says more than folders do. In words for a person, and the finder.
 LAYOUTS: tuple[tuple[str, Find], ...] = (
     ("a CSV or JSONL table with the columns image and mask", table.find),
+    # volumes in NIfTI: here, before layouts that look into folders called images/ and labels/
+    ("COCO's JSON of instances with its pictures", coco.find),
+    ("YOLO's images/ and labels/", yolo.find),
+    ("labelme's JSON files beside their pictures", labelme.find),
     ("folders images/ and masks/, or a.jpg with a_mask.png", folders.find),
 )
 
@@ -47,7 +51,8 @@ def open_data(path: str | Path, *, classes: Sequence[str] = ()) -> DataSet:
     for _, find in LAYOUTS:
         found = find(root, tuple(classes))
         if found is not None:
-            return replace(found, notes=(*found.notes, *_passed_over(root, found)))
+            notes = (*found.notes, *_passed_over(root, found))
+            return replace(found, name=found.name or root.resolve().name, notes=notes)
     known = "; ".join(words for words, _ in LAYOUTS)
     raise FileFormatError(f"{root} holds {_held(root)}: expected one of these: {known}")
 

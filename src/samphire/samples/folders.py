@@ -18,12 +18,21 @@ from pathlib import Path
 
 from samphire.errors import FileFormatError
 from samphire.samples.mask_files import read_masked
-from samphire.samples.reading import files_in, left_out, sentences, split_of, split_of_path
+from samphire.samples.reading import (
+    IMAGE_FOLDERS,
+    by_stem,
+    files_in,
+    folder_called,
+    left_out,
+    relative,
+    roots_of,
+    sentences,
+    split_of_path,
+)
 from samphire.samples.sample import DataSet, Sample
 
 LAYOUT = "image and mask folders"
 LAYOUT_MIXED = "images and masks in one folder"
-IMAGE_FOLDERS = ("images", "image", "imgs", "img")
 MASK_FOLDERS = ("masks", "mask", "labels", "label")
 MASK_WORD = re.compile(r"(?i)^(.+)[._-](?:masks?|seg|segmentation|labels?|gt)(?:_\d+)?$")
 NUMBERS_ARE_OBJECTS = (
@@ -37,9 +46,9 @@ def find(path: Path, classes: tuple[str, ...]) -> DataSet | None:
         return None
     roots = [
         (images, masks)
-        for root in [path, *sorted(each for each in path.iterdir() if split_of(each.name))]
-        if (images := _named(root, IMAGE_FOLDERS))
-        and (masks := _named(root, MASK_FOLDERS))
+        for root in roots_of(path)
+        if (images := folder_called(root, IMAGE_FOLDERS))
+        and (masks := folder_called(root, MASK_FOLDERS))
         and files_in(images)
         and files_in(masks)
     ]
@@ -51,11 +60,6 @@ def find(path: Path, classes: tuple[str, ...]) -> DataSet | None:
     if not masks_found:
         return None
     return _data_set(path, LAYOUT_MIXED, [_pair_mixed(path, files)], classes)
-
-
-def stem_of(file: Path, folder: Path) -> str:
-    """A file's path in a folder without its suffix, by which it is paired."""
-    return file.relative_to(folder).with_suffix("").as_posix()
 
 
 def partners(stems: Sequence[str], masks: Sequence[str]) -> tuple[dict[str, list[str]], list[str]]:
@@ -92,32 +96,19 @@ class _Paired:
     twins: list[str]
 
 
-def _named(root: Path, names: Sequence[str]) -> Path | None:
-    found = {each.name.lower(): each for each in root.iterdir() if each.is_dir()}
-    return next((found[name] for name in names if name in found), None)
-
-
 def _pair(path: Path, images: Path, masks: Path) -> _Paired:
     """Masks of each image; images without, masks without, images of a name taken."""
-    image_of, twins = _by_stem(path, images, files_in(images))
-    mask_of, twin_masks = _by_stem(path, masks, files_in(masks))
+    image_of, twins = by_stem(path, images, files_in(images))
+    mask_of, twin_masks = by_stem(path, masks, files_in(masks))
     return _joined(path, image_of, mask_of, twins + twin_masks)
 
 
 def _pair_mixed(path: Path, files: list[Path]) -> _Paired:
     images = [file for file in files if not MASK_WORD.match(file.stem)]
     masks = [file for file in files if MASK_WORD.match(file.stem)]
-    image_of, twins = _by_stem(path, path, images)
-    mask_of, twin_masks = _by_stem(path, path, masks)
+    image_of, twins = by_stem(path, path, images)
+    mask_of, twin_masks = by_stem(path, path, masks)
     return _joined(path, image_of, mask_of, twins + twin_masks)
-
-
-def _by_stem(path: Path, folder: Path, files: Sequence[Path]) -> tuple[dict[str, Path], list[str]]:
-    """Files by their stem, and those whose stem another file has already."""
-    known = {stem_of(file, folder): file for file in reversed(files)}  # the first of a name stays
-    first = dict(sorted(known.items()))
-    kept = set(first.values())
-    return first, [_relative(path, file) for file in files if file not in kept]
 
 
 def _joined(
@@ -125,8 +116,8 @@ def _joined(
 ) -> _Paired:
     found, alone = partners(list(image_of), list(mask_of))
     pairs = {image_of[stem]: [mask_of[mask] for mask in masks] for stem, masks in found.items()}
-    bare = [_relative(path, image) for image in image_of.values() if image not in pairs]
-    return _Paired(pairs, bare, [_relative(path, mask_of[mask]) for mask in alone], twins)
+    bare = [relative(path, image) for image in image_of.values() if image not in pairs]
+    return _Paired(pairs, bare, [relative(path, mask_of[mask]) for mask in alone], twins)
 
 
 def _data_set(
@@ -165,7 +156,7 @@ def _data_set(
 
 
 def _sample(path: Path, image: Path, masks: tuple[Path, ...], classes: tuple[str, ...]) -> Sample:
-    name = _relative(path, image)
+    name = relative(path, image)
     return Sample(
         id=name,
         group=name,
@@ -177,7 +168,3 @@ def _sample(path: Path, image: Path, masks: tuple[Path, ...], classes: tuple[str
 
 def _all(lists: Iterable[list[str]]) -> list[str]:
     return list(chain.from_iterable(lists))
-
-
-def _relative(path: Path, file: Path) -> str:
-    return file.relative_to(path).as_posix()

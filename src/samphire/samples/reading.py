@@ -3,6 +3,7 @@
 Not a layout; those are the files beside this one.
 """
 
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ from samphire.masks import Masks
 from samphire.samples.sample import Labelled, Split
 
 SHOWN = 3
+IMAGE_FOLDERS = ("images", "image", "imgs", "img")
 _SPLITS: dict[str, Split] = {
     **dict.fromkeys(("train", "training"), "train"),
     **dict.fromkeys(("val", "valid", "validation"), "val"),
@@ -49,6 +51,40 @@ def files_in(folder: Path, suffixes: frozenset[str] = IMAGE_SUFFIXES) -> list[Pa
         and path.is_file()
         and not any(part.startswith(".") for part in path.relative_to(folder).parts)
     )
+
+
+def roots_of(folder: Path) -> list[Path]:
+    """The folder, and its subfolders that are named after a split."""
+    return [
+        folder,
+        *sorted(each for each in folder.iterdir() if each.is_dir() and split_of(each.name)),
+    ]
+
+
+def folder_called(root: Path, names: Sequence[str]) -> Path | None:
+    """The subfolder of the first of these names that there is, in any case of letters."""
+    found = {each.name.lower(): each for each in root.iterdir() if each.is_dir()}
+    return next((found[name] for name in names if name in found), None)
+
+
+def relative(root: Path, file: Path) -> str:
+    """The way from a folder to a file, with slashes; the same wherever the folder lies."""
+    return Path(os.path.relpath(file, root)).as_posix()
+
+
+def by_stem(root: Path, folder: Path, files: Sequence[Path]) -> tuple[dict[str, Path], list[str]]:
+    """Files by their path without suffix, and the names of those whose place is taken.
+
+    Args:
+        root: from where the names of files are told.
+        folder: from where paths are counted.
+        files: sorted; the first of several with one stem stays.
+    """
+    known: dict[str, Path] = {}
+    for file in files:
+        known.setdefault(file.relative_to(folder).with_suffix("").as_posix(), file)
+    kept = set(known.values())
+    return known, [relative(root, file) for file in files if file not in kept]
 
 
 def left_out(names: Sequence[str], why: str, noun: tuple[str, str] = ("image", "images")) -> str:

@@ -89,7 +89,7 @@ def _data_set(table: Path, name: str, rows: list[Row], classes: tuple[str, ...])
     names = class_names(found, classes, str(table)) if found else classes
     by_image: dict[str, list[Row]] = {}
     for row in usable:
-        if row not in bare:
+        if row.get("class") or not found:
             by_image.setdefault(row["image"], []).append(row)
     torn = [
         image
