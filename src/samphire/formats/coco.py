@@ -111,7 +111,7 @@ def read(path: Path, image: str | None = None) -> Masks:
         size = records.image_size(chosen)
         categories = {each["id"]: _pair(each) for each in document.get("categories", [])}
         found = [each for each in document["annotations"] if each["image_id"] == chosen["id"]]
-        return _masks(size, found, categories)
+        return from_annotations(size, found, categories)
 
 
 @dataclass(frozen=True, eq=False)
@@ -263,7 +263,16 @@ def _ends_alike(one: str, other: str) -> bool:
     return common > 0 and parts[-common:] == others[-common:]
 
 
-def _masks(size: Size, found: list[dict[str, Any]], categories: dict[Any, Category]) -> Masks:
+def from_annotations(
+    size: Size, found: list[dict[str, Any]], categories: dict[Any, Category]
+) -> Masks:
+    """The masks of one picture's annotations.
+
+    Args:
+        size: of the picture.
+        found: COCO's records of annotations.
+        categories: label and name of each ``category_id``.
+    """
     masks = Masks.from_image_runs(size, (_image_runs(each["segmentation"], size) for each in found))
     pairs = [categories.get(each["category_id"], (each["category_id"], "")) for each in found]
     places = {each["id"]: index for index, each in enumerate(found)}

@@ -93,13 +93,21 @@ def read(path: Path, image: str | None = None) -> Masks:
     table = path.with_suffix(".csv")
     rows = _rows(table) if table.is_file() else {}
     values = sorted(rows.keys() | set(np.unique(label_map).tolist()) - {0})
-    masks = _masks(label_map, values)
+    masks = from_values(label_map, values)
     with records.reading(table, "the table beside a label map"):
         return records.with_columns(masks, [rows.get(value, {}) for value in values])
 
 
-def _masks(label_map: IntArray, values: list[int]) -> Masks:
-    """One mask a value, from the runs of equal values down the columns."""
+def from_values(label_map: IntArray, values: list[int]) -> Masks:
+    """One mask a value, from the runs of equal values down the columns.
+
+    Args:
+        label_map: (H, W), whole numbers.
+        values: those that become masks, in this order; one that no pixel has is an empty mask.
+
+    >>> from_values(np.array([[0, 7, 7]]), [7]).to_array().tolist()
+    [[[False, True, True]]]
+    """
     flat = label_map.ravel(order="F")
     starts = np.concatenate([[0], np.flatnonzero(flat[1:] != flat[:-1]) + 1])
     ends = np.append(starts[1:], flat.size)

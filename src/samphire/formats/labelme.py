@@ -109,6 +109,24 @@ def read_picture(path: Path) -> Picture:
         return Picture(PurePosixPath(link).name, link)
 
 
+def names(path: Path) -> list[str]:
+    """What the areas in a file are called, each name once, in order; "object" if not at all.
+
+    Raises:
+        FileFormatError: it is no such file.
+    """
+    with records.reading(path, "the JSON of labelme"):
+        shapes = json.loads(path.read_bytes())["shapes"]
+        kinds = [shape.get("shape_type") or "polygon" for shape in shapes]
+        return sorted(
+            {
+                str(shape["label"])
+                for shape, kind in zip(shapes, kinds, strict=True)
+                if kind == "mask" or kind in _FIGURES
+            }
+        )
+
+
 def losses(masks: Masks) -> tuple[str, ...]:
     """Which mask is a part of which."""
     count = int(np.count_nonzero(masks.parent >= 0))

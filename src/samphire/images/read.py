@@ -27,6 +27,7 @@ __all__ = [
     "DEFAULT_MAX_PIXELS",
     "IMAGE_SUFFIXES",
     "ImageLike",
+    "explained",
     "image_name",
     "pixels_id",
     "read_image",
@@ -73,7 +74,7 @@ def read_image(
     chosen = None if window is None else check_window(window)
     if page < 0:
         raise ImageError(f"page {page} of {name}: expected 0 for the first, 1 for the second, ...")
-    with _explained(name):
+    with explained(name):
         if isinstance(image, np.ndarray):
             _check_page(page, "an array")
             return _from_array(image, chosen)
@@ -174,7 +175,7 @@ def _check_page(page: int, what: str) -> None:
 
 
 @contextmanager
-def _explained(name: str) -> Iterator[None]:
+def explained(name: str) -> Iterator[None]:
     """Turn what decoders raise on bad files into an ImageError that names the file."""
     try:
         yield
