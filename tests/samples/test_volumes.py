@@ -110,6 +110,19 @@ def test_the_order_of_the_file_changes_nothing(tmp_path, order, rng):
             assert one.read().objects.equal(other.read().objects)
 
 
+def test_oblique_volumes_lie_where_nibabel_puts_them(tmp_path, rng):
+    affine = np.eye(4)
+    affine[:3, :3] = np.linalg.qr(rng.normal(size=(3, 3)))[0] @ np.diag([0.7, 2.0, 1.1])
+    affine[:3, 3] = (-30, 12, 5)
+    path = write(tmp_path / "a.nii.gz", rng.random(SHAPE), affine)
+    expected = nib.as_closest_canonical(nib.load(path))
+    grid = nifti.read_grid(path)
+    assert grid.shape == expected.shape
+    np.testing.assert_allclose(grid.affine, expected.affine)
+    np.testing.assert_allclose(grid.spacing, expected.header.get_zooms(), rtol=1e-5)
+    assert np.array_equal(nifti.read_voxels(path), expected.get_fdata())
+
+
 def test_labels_are_objects_of_their_value_where_the_image_shows_them(tmp_path):
     label = np.zeros(SHAPE, np.uint8)
     label[1:3, 1, 1], label[4, 2:4, 1] = 1, 3
@@ -158,7 +171,7 @@ def test_hounsfield_units_pass_the_window_and_the_files_scale(tmp_path):
     pair(tmp_path)
     units = np.full(SHAPE, 40, np.int16)
     units[0], units[1] = -1000, 3000
-    image = nib.Nifti1Image(units, np.diag([*SPACING, 1]))
+    image = nib.Nifti1Image(units + np.int16(1024), np.diag([*SPACING, 1]))
     image.header.set_slope_inter(1, -1024)
     image.to_filename(tmp_path / "images" / "a.nii.gz")
     values = nifti.read_voxels(tmp_path / "images" / "a.nii.gz")
@@ -259,7 +272,7 @@ def test_any_damage_of_a_file_is_one_of_our_errors(tmp_path, rng):
     path = write(tmp_path / "a.nii", rng.integers(0, 9, SHAPE).astype(np.int16))
     whole = np.frombuffer(path.read_bytes(), np.uint8)
     refused = 0
-    for _ in range(300):
+    for _ in range(120):
         broken = whole.copy()
         where = rng.integers(0, 352, 4)
         broken[where] = rng.integers(0, 256, 4)
@@ -270,7 +283,7 @@ def test_any_damage_of_a_file_is_one_of_our_errors(tmp_path, rng):
         except ImageError as error:
             assert "a.nii" in str(error)  # noqa: PT017 - not every damage is an error
             refused += 1
-    assert refused > 20
+    assert refused > 10
 
 
 def test_a_header_that_promises_too_much_is_refused_before_decoding(tmp_path):
@@ -547,7 +560,7 @@ def test_the_hippocampus_set_is_read_whole(data):
     }
     assert len(dataset.samples) == sum(int(row["size_z"]) for row in rows)
     assert {s.volume.spacing for s in dataset.samples} == {(1.0, 1.0, 1.0)}
-    for row in rows:
+    for row in rows[::3]:
         read = [s.read() for s in dataset.samples if s.volume.name == row["id"]]
         label = np.asanyarray(nib.load(folder / row["mask"]).dataobj)
         for value in (1, 2):

@@ -1,8 +1,9 @@
 """Labelled NIfTI volumes as samples, a slice each.
 
 Opening a data set reads headers; a slice is read when it is asked for, and the last two volumes
-stay in memory, so that reading the slices of a volume in order decodes its files once. What a
-slice looks like depends on its whole volume (``window.py``) and on nothing else.
+stay in memory, so that reading the slices of a volume in order decodes its files once (in random
+order, a volume a slice). What a slice looks like depends on its whole volume (``window.py``) and on
+nothing else.
 
 The layouts are in ``volume_layouts.py``, the files in ``nifti.py``. Not for writing volumes.
 """
@@ -71,13 +72,14 @@ def nifti_samples(
     cases = [_picked(case, chosen) for case in found.cases if _has(case, chosen)]
     grids = _grids(cases)
     names = _class_names(found, cases, classes)
-    planes = [plane or nifti.widest_plane(grid) for grid in grids]
-    samples = [
-        sample
-        for case, grid, its in zip(cases, grids, planes, strict=True)
-        for sample in _samples(path, case, grid, its, window, names, found.ignore)
-    ]
-    counts = Counter(planes)
+    samples: list[Sample] = []
+    counts: Counter[Plane] = Counter()
+    for case, grid in zip(cases, grids, strict=True):
+        its = plane or nifti.widest_plane(grid)
+        *images, label = _files(case)
+        recipe = _Recipe(tuple(images), label, its, window, names, found.ignore)
+        samples += _samples(path, case, grid, recipe)
+        counts[its] += 1
     sliced = ", ".join(f"{count} {its}" for its, count in counts.most_common())
     mixed = " (choose one plane for all?)" if len(counts) > 1 else ""
     return DataSet(
@@ -85,7 +87,12 @@ def nifti_samples(
         layout=found.words,
         samples=tuple(sorted(samples, key=lambda sample: sample.id)),
         classes=names,
-        notes=(*found.notes, *notes, f"Volumes by their slices' plane: {sliced}{mixed}."),
+        notes=(
+            *found.notes,
+            *notes,
+            f"Black and white of a volume: {window}.",
+            f"Volumes by their slices' plane: {sliced}{mixed}.",
+        ),
     )
 
 
@@ -185,29 +192,19 @@ def _class_names(found: Layout, cases: Sequence[Case], classes: tuple[str, ...])
     return tuple(str(number) for number in range(1, highest + 1))
 
 
-def _samples(
-    root: Path,
-    case: Case,
-    grid: Grid,
-    plane: Plane,
-    window: Window,
-    classes: tuple[str, ...],
-    ignore: int | None,
-) -> list[Sample]:
-    files = _files(case)
-    recipe = _Recipe(files[:-1], case.label, plane, window, classes, ignore)
-    spacing = nifti.slice_spacing(grid, plane)
-    relative = files[0].relative_to(root).as_posix()
+def _samples(root: Path, case: Case, grid: Grid, recipe: _Recipe) -> list[Sample]:
+    relative = recipe.images[0].relative_to(root).as_posix()
+    spacing = nifti.slice_spacing(grid, recipe.plane)
     return [
         Sample(
             id=f"{relative}#{index:04d}",
             group=case.group,
-            files=files,
+            files=_files(case),
             read=partial(_read_slice, recipe, index),
             split=case.split,
             volume=Volume(case.name, index, spacing),
         )
-        for index in range(grid.shape[nifti.PLANES.index(plane)])
+        for index in range(grid.shape[nifti.PLANES.index(recipe.plane)])
     ]
 
 
