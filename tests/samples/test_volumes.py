@@ -406,6 +406,7 @@ def test_a_table_says_ids_groups_and_splits(tmp_path):
         ({"image": "images/a.nii.gz"}, "line 2 has no image or no mask"),
         ({"image": "images/a.png", "mask": "labels/a.nii.gz"}, r"expected \.nii"),
         ({"image": "a.nii", "mask": "b.nii", "split": "dev"}, "split 'dev': expected one of train"),
+        ({"image": "/a.nii", "mask": "b.nii"}, "paths relative to the table"),
     ],
 )
 def test_a_row_that_cannot_be_used_is_named(tmp_path, row, said):
@@ -414,10 +415,23 @@ def test_a_row_that_cannot_be_used_is_named(tmp_path, row, said):
         nifti_samples(tmp_path)
 
 
-def test_one_name_for_two_cases_is_refused(tmp_path):
+@pytest.mark.parametrize(("ids", "images"), [(("x", "x"), ("a", "b")), (("x", "y"), ("a", "a"))])
+def test_one_name_or_image_for_two_cases_is_refused(tmp_path, ids, images):
     pair(tmp_path)
-    table(tmp_path, [{"id": "x", "image": "images/a.nii.gz", "mask": "labels/a.nii.gz"}] * 2)
-    with pytest.raises(FileFormatError, match="two cases of the name x"):
+    pair(tmp_path, "b")
+    rows = [
+        {"id": name, "image": f"images/{image}.nii.gz", "mask": "labels/a.nii.gz"}
+        for name, image in zip(ids, images, strict=True)
+    ]
+    table(tmp_path, rows)
+    with pytest.raises(FileFormatError, match=r"two cases of (x|a\.nii\.gz): expected"):
+        nifti_samples(tmp_path)
+
+
+def test_a_volume_with_and_without_compression_is_refused(tmp_path):
+    pair(tmp_path)
+    write(tmp_path / "images" / "a.nii", np.zeros(SHAPE, np.uint8))
+    with pytest.raises(FileFormatError, match=r"has a\.nii and a\.nii\.gz: expected one"):
         nifti_samples(tmp_path)
 
 
@@ -510,7 +524,8 @@ def test_every_kind_of_dataset_json_names_the_values(tmp_path, labels, classes):
 @pytest.mark.parametrize(
     "text",
     ["", "[]", "{}", '{"labels": []}', '{"labels": {"a": null}}', '{"labels": {"a": -1}}',
-     '{"labels": {"a": 999999999}}', '{"labels": {"a": 3, "ignore": 2}}'],
+     '{"labels": {"a": Infinity}}', '{"labels": {"a": 999999999}}',
+     '{"labels": {"a": 3, "ignore": 2}}'],
 )  # fmt: skip
 def test_a_damaged_dataset_json_is_one_error(tmp_path, text):
     nnunet(tmp_path)

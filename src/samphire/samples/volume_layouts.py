@@ -9,7 +9,7 @@ Medical Segmentation Decathlon has them).
 import csv
 import json
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,10 +83,15 @@ def find_layout(folder: Path) -> Layout:
             f"{folder} ({found.words}) has no volume with labels: expected .nii or .nii.gz files "
             f"in pairs; {' '.join(found.notes) or 'no volume was found'}"
         )
-    names = [case.name for case in found.cases]
-    twice = sorted({name for name in names if names.count(name) > 1})
+    names = Counter(case.name for case in found.cases)
+    images = Counter(path for case in found.cases for _, path in case.channels)
+    twice = [name for name, count in names.items() if count > 1]
+    twice += [path.name for path, count in images.items() if count > 1]
     if twice:
-        raise FileFormatError(f"{folder} has two cases of the name {listed(twice)}: expected one")
+        raise FileFormatError(
+            f"{folder} has two cases of {listed(twice)}: expected names and images once, with one "
+            "file of labels each"
+        )
     return found
 
 
@@ -137,8 +142,12 @@ def _row_case(folder: Path, row: dict[str, Any], where: str) -> Case:
             f"{where} has no image or no mask: expected columns image and mask (or label), with "
             "paths relative to the table"
         )
-    if not (image.endswith(SUFFIXES) and label.endswith(SUFFIXES)):
-        raise FileFormatError(f"{where} lists {image} and {label}: expected .nii or .nii.gz files")
+    absolute = Path(image).is_absolute() or Path(label).is_absolute()
+    if absolute or not (image.endswith(SUFFIXES) and label.endswith(SUFFIXES)):
+        raise FileFormatError(
+            f"{where} lists {image} and {label}: expected .nii or .nii.gz files, by paths relative "
+            "to the table"
+        )
     split = row.get("split") or None
     if split is not None and split not in get_args(Split):
         raise FileFormatError(
@@ -190,7 +199,15 @@ def _dataset_json(
         names = {int(value): name for value, name in values if not isinstance(value, list)}
         parts = [int(part) for value, _ in values if isinstance(value, list) for part in value]
         numbers = {*names, *parts} - {0, ignore}
-    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+    except (
+        OSError,
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        ArithmeticError,
+        RecursionError,
+    ) as error:
         raise FileFormatError(
             f"{path} is not nnU-Net's dataset.json ({type(error).__name__}: {error}): expected "
             '"labels" like {"background": 0, "liver": 1} and "channel_names" like {"0": "CT"}'
@@ -220,11 +237,15 @@ def _alone(images: Sequence[str] | dict[str, Any], labels: dict[str, Path]) -> t
 def _volumes(folder: Path) -> dict[str, Path]:
     """NIfTI files by name without suffix, sorted; hidden files are none."""
     paths = sorted(folder.iterdir()) if folder.is_dir() else []
-    return {
-        _stem(path): path
-        for path in paths
-        if path.name.endswith(SUFFIXES) and not path.name.startswith(".")
-    }
+    volumes: dict[str, Path] = {}
+    for path in paths:
+        if path.name.endswith(SUFFIXES) and not path.name.startswith("."):
+            other = volumes.setdefault(_stem(path), path)
+            if other != path:
+                raise FileFormatError(
+                    f"{folder} has {other.name} and {path.name}: expected one of them"
+                )
+    return volumes
 
 
 def _stem(path: Path) -> str:
