@@ -205,8 +205,8 @@ def test_a_class_without_objects_is_told_and_where():
         )
     )
     assert [each.kind for each in report.findings] == ["missing class"] * 2
-    assert "dog has no object in val" in report.findings[0].text
-    assert "owl has no object at all" in report.findings[1].text
+    assert "1 of 3 classes have no object at all: owl." in report.findings[0].text
+    assert "val has no object of dog: nothing can be said" in report.findings[1].text
     assert report.parts[0].objects == (1, 1, 0)
 
 

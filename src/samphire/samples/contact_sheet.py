@@ -31,7 +31,8 @@ def contact_sheet(dataset: DataSet, count: int = 24) -> ByteArray:
         (H, W, 3) uint8 RGB, about 1600 pixels wide, less if there are fewer samples than columns.
 
     Raises:
-        ValueError: no samples, or ``count`` below 1.
+        FileFormatError: there are no samples.
+        ValueError: ``count`` is below 1.
     """
     if not dataset.samples:
         raise FileFormatError(f"{dataset.name} has no samples to show")

@@ -13,7 +13,7 @@ import numpy as np
 
 from samphire.samples.facts import Facts
 from samphire.samples.look_alikes import look_alikes
-from samphire.samples.sample import DataSet, Sample
+from samphire.samples.sample import DataSet, Sample, Split
 from samphire.samples.split import SPLITS, listed
 from samphire.samples.together import together
 
@@ -225,16 +225,25 @@ def _torn(
 
 
 def _missing(classes: tuple[str, ...], facts: Sequence[Facts]) -> list[Finding]:
+    places: dict[int, set[Split | None]] = defaultdict(set)  # of each label
+    for each in facts:
+        for label in np.unique(each.label):
+            places[int(label)].add(each.sample.split)
+    named = list(enumerate(classes, start=1))
+    absent = [name for label, name in named if not places[label]]
     findings = []
-    splits = sorted({each.sample.split for each in facts if each.sample.split}, key=SPLITS.index)
-    for label, name in enumerate(classes, start=1):
-        having = [each.sample for each in facts if bool((each.label == label).any())]
-        lacking = [split for split in splits if split not in {each.split for each in having}]
-        if not having:
-            text = f"{name} has no object at all; leave the class out, or look at its label"
-        elif lacking:
-            text = f"{name} has no object in {' and '.join(lacking)}; what is said of it is a guess"
-        else:
-            continue
+    if absent and facts:
+        text = (
+            f"{len(absent)} of {len(classes)} classes have no object at all: {listed(absent)}. "
+            "Leave them out, or look at their labels"
+        )
         findings.append(Finding("warning", "missing class", (), text))
+    for split in SPLITS:
+        lacking = [name for label, name in named if places[label] and split not in places[label]]
+        if lacking and any(each.sample.split == split for each in facts):
+            text = (
+                f"{split} has no object of {listed(lacking)}: nothing can be "
+                f"{'learnt' if split == 'train' else 'said'} of them; move groups that have some"
+            )
+            findings.append(Finding("warning", "missing class", (), text))
     return findings
