@@ -12,6 +12,7 @@ import warnings
 import click
 
 from samphire.cli.convert import convert
+from samphire.cli.data import data
 from samphire.cli.demo import demo
 from samphire.cli.doctor import doctor
 from samphire.cli.embed import embed
@@ -33,7 +34,7 @@ def cli() -> None:
     """
 
 
-for _command in (segment, everything, convert, view, embed, models, doctor, demo):
+for _command in (segment, everything, convert, view, embed, data, models, doctor, demo):
     cli.add_command(_command)
 
 
