@@ -23,27 +23,36 @@ Cut = int | Literal["embedding", "pixels"]
 _LAST = re.compile(r"last:([1-9]\d{0,3})")
 
 
+def encoder_of(sam: Sam) -> image_encoder.ImageEncoderViT | TinyViT:
+    """The image encoder, if it is of a kind that can be gone through in parts.
+
+    Raises:
+        AdapterError: it is another.
+    """
+    encoder = sam.image_encoder
+    if not isinstance(encoder, image_encoder.ImageEncoderViT | TinyViT):
+        raise AdapterError(
+            f"the image encoder is a {type(encoder).__name__}: adapters know those of the variants"
+        )
+    return encoder
+
+
 def encoder_blocks(sam: Sam) -> list[str]:
     """Paths of the encoder's blocks, in order.
 
     >>> from samphire.model.variants import tiny
-    >>> encoder_blocks(tiny())[:3]
-    ['image_encoder.layers.0.blocks.0', 'image_encoder.layers.1.blocks.0', \
-'image_encoder.layers.2.blocks.0']
+    >>> encoder_blocks(tiny())[1:3]
+    ['image_encoder.layers.1.blocks.0', 'image_encoder.layers.2.blocks.0']
     """
-    encoder = sam.image_encoder
-    if isinstance(encoder, TinyViT):
-        return [
-            f"{ENCODER}.layers.{stage}.blocks.{block}"
-            for stage, layer in enumerate(encoder.layers)
-            if isinstance(layer, Stage)
-            for block in range(layer.depth)
-        ]
+    encoder = encoder_of(sam)
     if isinstance(encoder, image_encoder.ImageEncoderViT):
         return [f"{ENCODER}.blocks.{block}" for block in range(len(encoder.blocks))]
-    raise AdapterError(
-        f"the image encoder is a {type(encoder).__name__}: adapters know those of the variants"
-    )
+    return [
+        f"{ENCODER}.layers.{stage}.blocks.{block}"
+        for stage, layer in enumerate(encoder.layers)
+        if isinstance(layer, Stage)
+        for block in range(layer.depth)
+    ]
 
 
 def chosen_blocks(sam: Sam, blocks: str) -> list[str]:

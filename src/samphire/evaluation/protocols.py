@@ -9,22 +9,23 @@ a picture; in a volume it is a class in the whole volume, its slices put togethe
 scored by ``recall.py``. Sources: see ``interactive.py`` and ``agreement.py``.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
-from samphire.arrays import BoolArray, ByteArray, FloatArray
+from samphire.arrays import BoolArray, ByteArray, IntArray
 from samphire.embedding import ImageEmbedding
 from samphire.engines.base import Engine
 from samphire.errors import DataError, SamphireError
 from samphire.evaluation.agreement import Agreement, agreement
 from samphire.evaluation.interactive import box_results, click_curves
+from samphire.geometry import Size
 from samphire.masks import Masks
 from samphire.predict.embed import embed
 from samphire.predict.semantic import classify
-from samphire.samples import Labelled, Sample
+from samphire.samples import Labelled, Sample, Volume
 from samphire.samples.semantic import IGNORE, semantic_map
 
 Protocol = Literal["points", "box", "semantic"]
@@ -76,14 +77,25 @@ class Evaluation:
 
 @dataclass(frozen=True, eq=False)
 class _Pair:
-    """One predicted mask beside the true one, on one picture."""
+    """One predicted mask beside the true one, on one picture; ``number`` 0 where it has none."""
 
-    target: str
+    name: str
+    number: int
     predicted: BoolArray
     true: BoolArray
     ignore: BoolArray | None
     ious: tuple[float, ...] = ()
     oracle_iou: float = float("nan")
+
+
+@dataclass(frozen=True, eq=False)
+class _Slice:
+    """A measured slice of a volume."""
+
+    sample: Sample
+    volume: Volume
+    size: Size
+    pairs: list[_Pair]
 
 
 def evaluate(
@@ -115,7 +127,7 @@ def evaluate(
     cases: list[Case] = []
     failures: list[tuple[str, str]] = []
     empty: list[str] = []
-    volumes: dict[str, list[tuple[Sample, list[_Pair]]]] = {}
+    volumes: dict[str, list[_Slice]] = {}
     for done, sample in enumerate(samples):
         try:
             labelled = sample.read()
@@ -126,7 +138,10 @@ def evaluate(
         if not pairs and sample.volume is None:
             empty.append(sample.id)
         elif sample.volume is not None:
-            volumes.setdefault(sample.volume.name, []).append((sample, pairs))
+            size = labelled.objects.size
+            volumes.setdefault(sample.volume.name, []).append(
+                _Slice(sample, sample.volume, size, pairs)
+            )
         else:
             cases += [_case(sample, pair, tolerance) for pair in pairs]
         if on_progress is not None:
@@ -149,31 +164,26 @@ def _pairs(
         predicted = classify(engine, embedded(labelled.image)).to_array()
         true = semantic_map(labelled, len(classes))
         for label, name in enumerate(classes, start=1):
-            yield _Pair(name, predicted[label - 1], true == label, _ignored(true))
+            yield _Pair(name, 0, predicted[label - 1], true == label, _ignored(true))
         return
     objects = _countable(labelled)
     if not len(objects):
         return
     embedding = embedded(labelled.image)
+    dense = objects.to_array()
     if protocol == "box":
-        found = box_results(engine, embedding, objects)
-        for index, name in enumerate(_names(objects)):
-            dense = found[index].to_array()[0]
-            yield _Pair(name, dense, objects[index].to_array()[0], ignore)
+        found = box_results(engine, embedding, objects).to_array()
+        for index, name in enumerate(objects.name):
+            yield _Pair(name, index + 1, found[index], dense[index], ignore)
         return
     curves = click_curves(engine, embedding, objects, clicks=clicks, ignore=ignore)
-    for index, (name, curve) in enumerate(zip(_names(objects), curves, strict=True)):
-        yield _Pair(
-            name,
-            curve.masks[0].to_array()[0],
-            objects[index].to_array()[0],
-            ignore,
-            tuple(curve.ious.tolist()),
-            curve.oracle_iou,
-        )
+    for index, (name, curve) in enumerate(zip(objects.name, curves, strict=True)):
+        first = curve.masks[0].to_array()[0]
+        ious = tuple(curve.ious.tolist())
+        yield _Pair(name, index + 1, first, dense[index], ignore, ious, curve.oracle_iou)
 
 
-def _ignored(true: FloatArray) -> BoolArray | None:
+def _ignored(true: IntArray) -> BoolArray | None:
     ignored: BoolArray = true == IGNORE
     return ignored if ignored.any() else None
 
@@ -183,42 +193,30 @@ def _countable(labelled: Labelled) -> Masks:
     objects = labelled.objects
     keep = objects.area > 0
     if labelled.ignore is not None:
-        for index in np.flatnonzero(keep):
-            keep[index] = bool((objects[index].to_array()[0] & ~labelled.ignore).any())
+        counts = (objects.to_array() & ~labelled.ignore).any(axis=(1, 2))
+        keep = keep & counts
     return objects[keep]
-
-
-def _names(objects: Masks) -> list[str]:
-    """What to call each object in a table."""
-    return [
-        f"{name or 'object'} {index + 1}" if len(objects) > 1 else name or "object"
-        for index, name in enumerate(objects.name)
-    ]
 
 
 def _case(sample: Sample, pair: _Pair, tolerance: float) -> Case:
     measured = agreement(
         pair.predicted, pair.true, spacing=(1.0, 1.0), tolerance=tolerance, ignore=pair.ignore
     )
-    return Case(sample.id, sample.group, pair.target, measured, pair.ious, pair.oracle_iou)
+    name = pair.name or "object"
+    target = f"{name} {pair.number}" if pair.number else name
+    return Case(sample.id, sample.group, target, measured, pair.ious, pair.oracle_iou)
 
 
-def _volume_cases(
-    name: str, slices: list[tuple[Sample, list[_Pair]]], tolerance: float
-) -> Iterable[Case]:
+def _volume_cases(name: str, slices: list[_Slice], tolerance: float) -> Iterator[Case]:
     """One case a class: what is on the slices, put together; a slice without it is empty."""
-    first = slices[0][0]
-    if first.volume is None:
-        raise DataError(f"{first.id} is no slice of a volume")
-    shape = first.read().image.shape[:2]
-    placed = sorted(slices, key=lambda item: item[0].volume.index if item[0].volume else 0)
-    targets = sorted({_class_of(pair.target) for _, pairs in slices for pair in pairs})
-    for target in targets:
-        predicted = np.zeros((len(placed), *shape), np.bool_)
-        true, ignore = np.zeros_like(predicted), np.zeros_like(predicted)
-        for place, (_, pairs) in enumerate(placed):
-            for pair in pairs:
-                if _class_of(pair.target) == target:
+    first = slices[0]
+    placed = sorted(slices, key=lambda each: each.volume.index)
+    shape = (len(placed), first.size.height, first.size.width)
+    for target in sorted({pair.name for each in placed for pair in each.pairs}):
+        predicted, true, ignore = np.zeros((3, *shape), np.bool_)
+        for place, each in enumerate(placed):
+            for pair in each.pairs:
+                if pair.name == target:
                     predicted[place] |= pair.predicted
                     true[place] |= pair.true
                 if pair.ignore is not None:
@@ -226,10 +224,4 @@ def _volume_cases(
         measured = agreement(
             predicted, true, spacing=first.volume.spacing, tolerance=tolerance, ignore=ignore
         )
-        yield Case(name, first.group, target, measured)
-
-
-def _class_of(target: str) -> str:
-    """An object's name without its number on the slice."""
-    head, _, number = target.rpartition(" ")
-    return head if head and number.isdigit() else target
+        yield Case(name, first.sample.group, target or "object", measured)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from samphire.errors import FileFormatError
 from samphire.formats.recognise import recognise
-from samphire.samples import coco, folders, labelme, table, yolo
+from samphire.samples import coco, folders, labelme, table, volumes, yolo
 from samphire.samples.sample import DataSet
 
 Find = Callable[[Path, tuple[str, ...]], DataSet | None]
@@ -18,7 +18,7 @@ Find = Callable[[Path, tuple[str, ...]], DataSet | None]
 # The more telling first: a table says more than folders do. In words for a person, and the finder.
 LAYOUTS: tuple[tuple[str, Find], ...] = (
     ("a CSV or JSONL table with the columns image and mask", table.find),
-    # volumes in NIfTI: here, before layouts that look into folders called images/ and labels/
+    ("NIfTI volumes in images/ and labels/, or nnU-Net's imagesTr/ and labelsTr/", volumes.find),
     ("COCO's JSON of instances with its pictures", coco.find),
     ("YOLO's images/ and labels/", yolo.find),
     ("labelme's JSON files beside their pictures", labelme.find),

@@ -39,6 +39,15 @@ class _Recipe:
     ignore: int | None
 
 
+def find(path: Path, classes: tuple[str, ...]) -> DataSet | None:
+    """The data set of a folder that holds volumes, with the usual window and planes; else None."""
+    places = [path / name for name in ("images", "imagesTr")]
+    names = [file.name for place in places if place.is_dir() for file in place.iterdir()]
+    if not any(name.endswith(nifti.SUFFIXES) for name in names):
+        return None
+    return nifti_samples(path, classes=classes)
+
+
 def nifti_samples(
     path: Path,
     *,

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from samphire.adapters import Adapted
-from samphire.adapters.sites import Cut, first_trained
+from samphire.adapters.sites import Cut, encoder_of, first_trained
 from samphire.arrays import ByteArray, FloatArray
 from samphire.cache import Cache
 from samphire.embedding import EmbeddingKey, EngineInfo, ImageEmbedding
@@ -83,11 +83,11 @@ class FrozenEncoder:
         if self.cut == "pixels":
             return pixels
         self.encoded += 1
-        encoder = self._adapted.base.image_encoder
+        base = self._adapted.base
         with torch.no_grad():
-            if self.cut == "embedding":
-                return encoder(pixels)
-            return encoder.encode_until(pixels, self.cut)
+            if isinstance(self.cut, str):
+                return base.encode(pixels)
+            return encoder_of(base).encode_until(pixels, self.cut)
 
     def _key(self, image: ByteArray) -> str:
         parts = (self._base.encoder_id, self._base.preprocessing, pixels_id(image), str(self.cut))
@@ -107,14 +107,9 @@ def second_part(sam: Sam, tokens: torch.Tensor, cut: Cut) -> torch.Tensor:
             f"kept tokens end at {cut}, and the adapter begins at {starts}: what was kept does not "
             "hold it; keep less, or place the adapter later"
         )
-    if cut == "embedding":
-        return tokens
-    embedding: torch.Tensor
-    if cut == "pixels":
-        embedding = sam.image_encoder(tokens)
-    else:
-        embedding = sam.image_encoder.encode_from(tokens, cut)
-    return embedding
+    if isinstance(cut, int):
+        return encoder_of(sam).encode_from(tokens, cut)
+    return tokens if cut == "embedding" else sam.encode(tokens)
 
 
 def _place(cut: Cut) -> float:

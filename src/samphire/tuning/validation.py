@@ -66,7 +66,7 @@ def validate(
     """
     file = adapter_file(engine, adapted, settings, None)
     worn = engine.wearing(file)
-    parts = {
+    parts: dict[str, float] = {
         protocol: evaluate(
             worn, val, protocol, embed_picture=lambda image: frozen.embedding(image, worn.info)
         ).mean_dice
