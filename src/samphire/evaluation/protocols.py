@@ -4,9 +4,9 @@
 - ``box``: the tight box of each object.
 - ``semantic``: no prompt; each class that the adapter knows.
 
-All in pixels of the original picture, at logit 0, without chance. A case is an object or a class on
-a picture; in a volume it is a class in the whole volume, its slices put together. Everything mode is
-scored by ``recall.py``. Sources: see ``interactive.py`` and ``agreement.py``.
+All in pixels of the original picture, at logit 0, without chance. A case is an object or a class
+on a picture; in a volume it is a class in the whole volume, its slices put together. Everything
+mode is scored by ``recall.py``. Sources: see ``interactive.py`` and ``agreement.py``.
 """
 
 from collections.abc import Callable, Iterator, Sequence

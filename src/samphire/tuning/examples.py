@@ -76,7 +76,8 @@ def make_example(
 
 def mask_targets(example: Example, frame: Frame) -> tuple[torch.Tensor, torch.Tensor]:
     """Shares (N, S, S) of low-resolution cells that each object covers, and cells that count."""
-    shares = [coverage(mask, frame) for mask in example.objects]
+    # rounding may leave a full cell a little above 1
+    shares = [np.minimum(coverage(mask, frame), 1) for mask in example.objects]
     valid = coverage(example.valid, frame) > 0.5
     return torch.from_numpy(np.stack(shares)), torch.from_numpy(valid)
 

@@ -8,6 +8,7 @@ Nothing is hidden in a framework: devices, half precision and several processes 
 picture is run alone, so a batch costs the memory of one. Test data has no way in here.
 """
 
+import hashlib
 import json
 import logging
 import math
@@ -32,6 +33,7 @@ from samphire.tuning.objectives import class_maps, conversation
 from samphire.tuning.settings import TuneSettings
 from samphire.tuning.state import RunState, load_state, save_state
 from samphire.tuning.validation import Validation, adapter_file, validate
+from samphire.weights.adapter_file import AdapterFile
 
 logger = logging.getLogger(__name__)
 
@@ -66,7 +68,6 @@ def fit(
     settings: TuneSettings,
     folder: Path,
     *,
-    run: str = "",
     cache: Cache | None = None,
     on_progress: Callable[[Progress], None] | None = None,
     cancel: Callable[[], bool] | None = None,
@@ -80,10 +81,9 @@ def fit(
     Args:
         engine: the base, without an adapter; it stays as it is.
         train: at least one sample.
-        val: at least one sample, none of them in ``train``.
+        val: at least one sample, of groups that are not in ``train``.
         settings: see there.
         folder: of this run.
-        run: identity of data and settings, for resuming.
         cache: where the frozen part's results are kept.
         on_progress: called after each step.
         cancel: asked after each step; the state is saved before the run stops.
@@ -92,136 +92,163 @@ def fit(
         What the best adapter scored on ``val``.
 
     Raises:
-        DataError: a set is empty, sets overlap, or ``folder`` holds another run.
-        NonFiniteError: a loss is NaN or infinite; the pictures are named.
+        DataError: a set is empty, groups are in both, or ``folder`` holds another run.
+        NonFiniteError: a loss is NaN or infinite; the picture is named.
         CancelledError: ``cancel`` said so.
     """
-    _check_sets(train, val)
+    check_sets(train, val)
     torch.manual_seed(settings.seed)  # the start of the adapter's weights
     adapted = settings.adaptation.apply(engine.module)
-    parameters = adapted.parameters()
-    for value in parameters.values():
-        value.requires_grad_()
-    optimiser = make_optimiser(adapted, settings)
-    scaler = torch.amp.GradScaler(engine.device.type, enabled=settings.precision == "float16")
-    frozen = FrozenEncoder(adapted, engine.info, cache)
-    state = _begin(folder, run, adapted, optimiser, scaler)
+    learner = Learner(engine, adapted, FrozenEncoder(adapted, engine.info, cache), settings)
+    state = _begin(folder, run_id(engine, train, val, settings), learner)
     log = Log(folder / LOG, state)
     batches = math.ceil(len(train) / settings.batch_size)
     steps = batches * settings.epochs
     score, saved = float("nan"), time.monotonic()
-
-    def save() -> None:
-        state.tensors, state.optimiser = adapted.tensors(), optimiser.state_dict()
-        state.scaler = scaler.state_dict()
-        if processes.is_first():
-            save_state(folder / STATE, state)
-
     while state.epoch < settings.epochs and not _is_stale(state, settings):
         order = epoch_order(len(train), settings.seed, state.epoch)
         while state.batch < batches:
             started = time.perf_counter()
-            share = learning_rate_share(state.step, steps, settings.warm_up)
-            for group in optimiser.param_groups:
-                group["lr"] = group["peak"] * share
+            rate = learning_rate_share(state.step, steps, settings.warm_up)
             first = state.batch * settings.batch_size
             batch = [train[index] for index in order[first : first + settings.batch_size]]
-            loss = 0.0
-            for sample in processes.mine(batch):
-                for part in _losses(engine, adapted, frozen, sample, settings, state.epoch):
-                    if not math.isfinite(float(part.detach())):
-                        raise NonFiniteError(
-                            f"the loss of {sample.id} is {float(part.detach())} at step "
-                            f"{state.step}: look at the picture (samphire data check), or lower "
-                            "the learning rate"
-                        )
-                    scaler.scale(part / len(batch)).backward()
-                    loss += float(part.detach()) / len(batch)
-            loss = processes.join_gradients(list(parameters.values()), loss)
-            scaler.unscale_(optimiser)
-            norm = torch.nn.utils.clip_grad_norm_(list(parameters.values()), settings.clip)
-            scaler.step(optimiser)
-            scaler.update()
-            optimiser.zero_grad(set_to_none=True)
+            loss, norm = learner.step(batch, epoch=state.epoch, rate=rate)
             state.step, state.batch = state.step + 1, state.batch + 1
-            log.write(
-                {
-                    "step": state.step,
-                    "epoch": state.epoch + 1,
-                    "loss": loss,
-                    "learning_rate": optimiser.param_groups[0]["lr"],
-                    "gradient_norm": float(norm),
-                    "seconds": round(time.perf_counter() - started, 3),
-                }
-            )
+            entry = {"step": state.step, "epoch": state.epoch + 1, "loss": loss}
+            entry |= {"learning_rate_share": rate, "gradient_norm": norm}
+            log.write({**entry, "seconds": round(time.perf_counter() - started, 3)})
             if on_progress is not None:
                 on_progress(Progress(state.epoch, state.step, steps, loss, score))
-            if cancel is not None and cancel():
-                save()
-                raise CancelledError(f"stopped after step {state.step} of {steps}; it can go on")
-            if time.monotonic() - saved > SAVE_SECONDS:
-                save()
+            stopping = cancel is not None and cancel()
+            if stopping or time.monotonic() - saved > SAVE_SECONDS:
+                learner.save(folder / STATE, state)
                 saved = time.monotonic()
+            if stopping:
+                raise CancelledError(f"stopped after step {state.step} of {steps}; it can go on")
         state.epoch, state.batch = state.epoch + 1, 0
-        measured = validate(engine, adapted, frozen, val, settings)
+        measured = validate(engine, adapted, learner.frozen, val, settings)
         score = processes.from_first(measured.score)
+        file = adapter_file(engine, adapted, settings, measured)
         if not state.best_epoch or score > state.best_score:
             state.best_epoch, state.best_score = state.epoch, score
-            if processes.is_first():
-                adapter_file(engine, adapted, settings, measured).save(folder / BEST)
+            _write(file, folder / BEST)
+        _write(file, folder / LAST)
         log.write({"epoch": state.epoch, "step": state.step, **measured.as_json()})
-        save()
+        learner.save(folder / STATE, state)
         saved = time.monotonic()
-    final = validate(engine, adapted, frozen, val, settings)
-    if processes.is_first():
-        adapter_file(engine, adapted, settings, final).save(folder / LAST)
     return Validation(score=state.best_score, parts={}, epoch=state.best_epoch)
 
 
-def _losses(
-    engine: TorchEngine,
-    adapted: Adapted,
-    frozen: FrozenEncoder,
-    sample: Sample,
-    settings: TuneSettings,
-    epoch: int,
-) -> Iterator[torch.Tensor]:
-    """Losses of one picture; their gradients reach the encoder when the last one is done with."""
-    rng = generator(settings.seed, epoch, sample.id)
-    example = make_example(
-        sample.read(),
-        classes=len(settings.adaptation.classes),
-        objects=settings.objects if settings.interactive else 0,
-        view=settings.augment,
-        rng=rng,
-    )
-    tokens, frame = frozen.tokens(example.image)
-    half = torch.autocast(
-        engine.device.type, DTYPES[settings.precision], enabled=settings.precision != "float32"
-    )
-    with half:
-        features = frozen.features(tokens)
-    # the losses meet here, so that the encoder is gone through backwards once
-    leaf = features.detach().requires_grad_(features.requires_grad)
-    boxes_only = preprocessing(engine.info.preprocessing).boxes_only
-    with half:
-        if settings.interactive and len(example.objects):
-            corrections = 0 if boxes_only else settings.corrections
-            turns = conversation(
-                adapted.module,
-                leaf,
-                example,
-                frame,
-                corrections=corrections,
-                boxes_only=boxes_only,
-                rng=rng,
-            )
-            for loss in turns:
-                yield loss / (1 + corrections)
-        if adapted.head is not None:
-            yield class_maps(adapted.module, adapted.head, leaf, example, frame)
-    if leaf.grad is not None:
-        features.backward(leaf.grad)
+class Learner:
+    """What a step needs, and the step.
+
+    Args:
+        engine: the base.
+        adapted: the model that trains.
+        frozen: its encoder.
+        settings: of the run.
+    """
+
+    def __init__(
+        self, engine: TorchEngine, adapted: Adapted, frozen: FrozenEncoder, settings: TuneSettings
+    ) -> None:
+        self.engine, self.adapted, self.frozen, self.settings = engine, adapted, frozen, settings
+        self.parameters = list(adapted.parameters().values())
+        for value in self.parameters:
+            value.requires_grad_()
+        self.optimiser = make_optimiser(adapted, settings)
+        self.scaler = torch.amp.GradScaler(
+            engine.device.type, enabled=settings.precision == "float16"
+        )
+
+    def step(self, batch: Sequence[Sample], *, epoch: int, rate: float) -> tuple[float, float]:
+        """Learn from some pictures.
+
+        Args:
+            batch: of all processes; this one takes its share.
+            epoch: from 0.
+            rate: share of the learning rate.
+
+        Returns:
+            the loss, a mean over the batch, and the norm of its gradient before it was clipped.
+
+        Raises:
+            NonFiniteError: a loss is NaN or infinite.
+        """
+        loss = 0.0
+        for sample in processes.mine(batch):
+            for part in self.losses(sample, epoch):
+                value = float(part.detach())
+                if not math.isfinite(value):
+                    raise NonFiniteError(
+                        f"the loss of {sample.id} is {value} in epoch {epoch + 1}: look at the "
+                        "picture (samphire data check), or lower the learning rate"
+                    )
+                self.scaler.scale(part / len(batch)).backward()
+                loss += value / len(batch)
+        loss = processes.join_gradients(self.parameters, loss)
+        self.scaler.unscale_(self.optimiser)
+        norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.settings.clip)
+        for group in self.optimiser.param_groups:
+            group["lr"] = group["peak"] * rate
+        self.scaler.step(self.optimiser)
+        self.scaler.update()
+        self.optimiser.zero_grad(set_to_none=True)
+        return loss, float(norm)
+
+    def losses(self, sample: Sample, epoch: int) -> Iterator[torch.Tensor]:
+        """Losses of one picture; their gradients reach the encoder after the last one."""
+        settings, adapted = self.settings, self.adapted
+        rng = generator(settings.seed, epoch, sample.id)
+        example = make_example(
+            sample.read(),
+            classes=len(settings.adaptation.classes),
+            objects=settings.objects if settings.interactive else 0,
+            view=settings.augment,
+            rng=rng,
+        )
+        tokens, frame = self.frozen.tokens(example.image)
+        half = torch.autocast(
+            self.engine.device.type,
+            DTYPES[settings.precision],
+            enabled=settings.precision != "float32",
+        )
+        with half:
+            features = self.frozen.features(tokens)
+        # the losses meet here, so that the encoder is gone through backwards once
+        leaf = features.detach().requires_grad_(features.requires_grad)
+        with half:
+            if settings.interactive and len(example.objects):
+                boxes_only = preprocessing(self.engine.info.preprocessing).boxes_only
+                corrections = 0 if boxes_only else settings.corrections
+                turns = conversation(
+                    adapted.module,
+                    leaf,
+                    example,
+                    frame,
+                    corrections=corrections,
+                    boxes_only=boxes_only,
+                    rng=rng,
+                )
+                for loss in turns:
+                    yield loss / (1 + corrections)
+            if adapted.head is not None:
+                yield class_maps(adapted.module, adapted.head, leaf, example, frame)
+        if leaf.grad is not None:
+            features.backward(leaf.grad)
+
+    def save(self, path: Path, state: RunState) -> None:
+        """Write where the run stands."""
+        state.tensors, state.optimiser = self.adapted.tensors(), self.optimiser.state_dict()
+        state.scaler = self.scaler.state_dict()
+        if processes.is_first():
+            save_state(path, state)
+
+    def restore(self, state: RunState) -> None:
+        """Put everything back."""
+        self.adapted.load(state.tensors)
+        self.optimiser.load_state_dict(dict(state.optimiser))
+        self.scaler.load_state_dict(dict(state.scaler))
 
 
 def make_optimiser(adapted: Adapted, settings: TuneSettings) -> torch.optim.AdamW:
@@ -290,13 +317,7 @@ def _entry(line: str) -> dict[str, int]:
     return entry
 
 
-def _begin(
-    folder: Path,
-    run: str,
-    adapted: Adapted,
-    optimiser: torch.optim.AdamW,
-    scaler: torch.amp.GradScaler,
-) -> RunState:
+def _begin(folder: Path, run: str, learner: Learner) -> RunState:
     """The state of a run that was stopped, with everything put back; or that of a new one."""
     folder.mkdir(parents=True, exist_ok=True)
     state = load_state(folder / STATE)
@@ -304,21 +325,38 @@ def _begin(
         return RunState(run)
     if state.run != run:
         raise DataError(
-            f"{folder} holds a run with other settings or data: choose another --output, or give "
-            "--force to begin again there"
+            f"{folder} holds a run with other settings or data: choose another folder, or begin "
+            "again there (--force)"
         )
     logger.info("going on after step %d", state.step)
-    adapted.load(state.tensors)
-    optimiser.load_state_dict(dict(state.optimiser))
-    scaler.load_state_dict(dict(state.scaler))
+    learner.restore(state)
     return state
+
+
+def run_id(
+    engine: TorchEngine, train: Sequence[Sample], val: Sequence[Sample], settings: TuneSettings
+) -> str:
+    """Identity of a run: weights, settings, and which samples are where."""
+    names = [[sample.id for sample in samples] for samples in (train, val)]
+    parts = (engine.info.base_id, engine.info.preprocessing, repr(settings), json.dumps(names))
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def _write(file: AdapterFile, path: Path) -> None:
+    if processes.is_first():
+        file.save(path)
 
 
 def _is_stale(state: RunState, settings: TuneSettings) -> bool:
     return bool(state.best_epoch) and state.epoch - state.best_epoch >= settings.patience
 
 
-def _check_sets(train: Sequence[Sample], val: Sequence[Sample]) -> None:
+def check_sets(train: Sequence[Sample], val: Sequence[Sample]) -> None:
+    """Refuse sets that are empty or share a group.
+
+    Raises:
+        DataError: they are.
+    """
     if not train or not val:
         raise DataError(
             f"{len(train)} samples to train on and {len(val)} to validate on: expected some of "
