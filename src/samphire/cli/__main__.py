@@ -19,6 +19,7 @@ from samphire.cli.embed import embed
 from samphire.cli.everything import everything
 from samphire.cli.models import models
 from samphire.cli.segment import segment
+from samphire.cli.tune import tune
 from samphire.cli.view import view
 from samphire.errors import SamphireError
 
@@ -34,7 +35,7 @@ def cli() -> None:
     """
 
 
-for _command in (segment, everything, convert, view, embed, data, models, doctor, demo):
+for _command in (segment, everything, convert, view, tune, embed, data, models, doctor, demo):
     cli.add_command(_command)
 
 

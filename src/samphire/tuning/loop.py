@@ -37,7 +37,7 @@ from samphire.weights.adapter_file import AdapterFile
 
 logger = logging.getLogger(__name__)
 
-STATE, LOG, BEST, LAST = "state.pt", "log.jsonl", "best.safetensors", "last.safetensors"
+STATE, LOG, ADAPTER, LAST = "state.pt", "log.jsonl", "adapter.safetensors", "last.safetensors"
 # A killed run repeats at most so much; a save takes some hundredths of a second.
 SAVE_SECONDS = 30.0
 
@@ -131,7 +131,7 @@ def fit(
         file = adapter_file(engine, adapted, settings, measured)
         if not state.best_epoch or score > state.best_score:
             state.best_epoch, state.best_score = state.epoch, score
-            _write(file, folder / BEST)
+            _write(file, folder / ADAPTER)
         _write(file, folder / LAST)
         log.write({"epoch": state.epoch, "step": state.step, **measured.as_json()})
         learner.save(folder / STATE, state)

@@ -1,9 +1,22 @@
-"""What a tuning run is asked to do, as a value; from the command line or a TOML file, and back."""
+"""What a tuning run is asked to do, as a value; to a TOML file, and back.
 
-from dataclasses import dataclass
-from typing import Literal
+    task = "semantic"
+    classes = ["polyp"]
+    [method]
+    name = "lora"
+    rank = 8
+
+What is left out has its default.
+"""
+
+import json
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal, get_args, get_type_hints
 
 from samphire.adapters import Adaptation
+from samphire.adapters.adaptation import make_method
 from samphire.errors import AdapterError
 from samphire.tuning.augment import Kind
 
@@ -77,3 +90,75 @@ class TuneSettings:
     def semantic(self) -> bool:
         """Whether classes are learned."""
         return self.task != "interactive"
+
+
+def as_toml(settings: TuneSettings) -> str:
+    """The settings as TOML, every one of them; :func:`of_toml` reads it."""
+    adaptation = settings.adaptation
+    top = {field.name: getattr(settings, field.name) for field in fields(settings)[1:]}
+    top |= {"decoder": adaptation.decoder, "classes": list(adaptation.classes)}
+    method = {"name": adaptation.name, **asdict(adaptation.method)}
+    lines = [f"{name} = {_toml(value)}" for name, value in top.items()]
+    lines += ["", "[method]", *(f"{name} = {_toml(value)}" for name, value in method.items())]
+    return "\n".join(lines) + "\n"
+
+
+def of_toml(text: str) -> dict[str, Any]:
+    """What a TOML file says, to be given to :func:`make_settings`.
+
+    Raises:
+        AdapterError: it is no TOML.
+    """
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise AdapterError(f"the settings are no TOML: {error}") from error
+
+
+def make_settings(given: Mapping[str, Any]) -> TuneSettings:
+    """Settings of what is given; the rest has its default.
+
+    Args:
+        given: fields of :class:`TuneSettings` but for ``adaptation``, in its place ``classes``,
+            ``decoder`` and the table ``method`` with its ``name``.
+
+    Raises:
+        AdapterError: a name is not known, or a value is of another kind.
+    """
+    rest = dict(given)
+    method = dict(rest.pop("method", {}))
+    name = str(method.pop("name", "decoder"))
+    classes, decoder = rest.pop("classes", []), rest.pop("decoder", True)
+    if not isinstance(classes, list) or not isinstance(decoder, bool):
+        raise AdapterError(
+            f"classes {classes!r}, decoder {decoder!r}: expected a list, a yes or no"
+        )
+    hints = get_type_hints(TuneSettings)
+    del hints["adaptation"]
+    for key, value in rest.items():
+        if key not in hints:
+            raise AdapterError(
+                f"there is no setting {key!r}: expected {', '.join(hints)}, classes, decoder, or "
+                "the table method"
+            )
+        rest[key] = _checked(key, value, hints[key])
+    adaptation = Adaptation(
+        make_method(name, method), decoder=decoder, classes=tuple(map(str, classes))
+    )
+    return TuneSettings(adaptation, **rest)
+
+
+def _checked(key: str, value: object, kind: Any) -> object:  # noqa: ANN401 - a type, or a Literal
+    if isinstance(kind, type):
+        found = float(value) if kind is float and type(value) is int else value
+        if type(found) is kind:
+            return found
+        raise AdapterError(f"{key} = {value!r}: expected {kind.__name__}")
+    if value in get_args(kind):
+        return value
+    raise AdapterError(f"{key} = {value!r}: expected one of {', '.join(get_args(kind))}")
+
+
+def _toml(value: object) -> str:
+    """A value as TOML; the ones that occur here are written as JSON writes them."""
+    return json.dumps(list(value) if isinstance(value, tuple) else value)
