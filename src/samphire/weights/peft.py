@@ -122,7 +122,7 @@ def _layout(adapter: AdapterFile, base: Sam) -> tuple[dict[str, object], dict[st
             tensors[f"{PREFIX}{path}.lora_B.weight"] = b
             ranks[path] = len(a)
     larger = {path: rank for path, rank in ranks.items() if rank != method.rank}
-    config = {
+    config: dict[str, object] = {
         "peft_type": "LORA",
         "task_type": None,
         "base_model_name_or_path": None,

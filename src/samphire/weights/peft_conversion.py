@@ -52,7 +52,7 @@ def read_config(path: Path) -> dict[str, Any]:
             re.compile(pattern)
         if not all(math.isfinite(alpha) for alpha in (config["lora_alpha"], *patterns.values())):
             raise ValueError("alpha is not finite")
-    except (AttributeError, KeyError, TypeError, ValueError, re.error) as error:
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError, re.error) as error:
         raise AdapterError(f"{path} is no configuration of PEFT's LoRA: {error!r}") from error
     if kind != "LORA":
         raise AdapterError(f"{path}: peft_type is {kind!r}, expected 'LORA'")
@@ -97,7 +97,9 @@ def converted(
         )
     updates = _updates(folder, config, tensors, base)
     if not updates:
-        raise AdapterError(f"{folder}: every update is zero or there is none; nothing was trained")
+        raise AdapterError(
+            f"{folder}: every update of lora is zero, or there is none: expected some that trained"
+        )
     rank = max(len(update.a) for update in updates)
     scale = max(update.scale for update in updates)
     targets = {update.target for update in updates}
@@ -150,12 +152,9 @@ def _updates(
         linear = linear_at(base, path)
         pair = [tensors.get(f"{PREFIX}{path}.lora_{side}.weight") for side in "AB"]
         a, b = (torch.empty(0) if value is None else value.float() for value in pair)
-        rank = len(a)
-        if (
-            not rank
-            or a.shape != (rank, linear.in_features)
-            or b.shape != (linear.out_features, rank)
-        ):
+        rank = b.shape[1] if b.ndim == 2 else 0
+        expected = ((rank, linear.in_features), (linear.out_features, rank))
+        if not rank or (a.shape, b.shape) != expected:
             raise AdapterError(
                 f"{folder}, {path}: lora_A has shape {tuple(a.shape)} and lora_B "
                 f"{tuple(b.shape)}, expected (rank, {linear.in_features}) and "
