@@ -105,17 +105,13 @@ def _window(mask: BoolArray) -> tuple[slice, slice]:
     return found[0], found[1]
 
 
-def _outline(
-    panel: ByteArray, mask: BoolArray, colour: tuple[int, int, int], scale: float
-) -> None:
+def _outline(panel: ByteArray, mask: BoolArray, colour: tuple[int, int, int], scale: float) -> None:
     """Draw the line around a mask and its holes on its enlarged picture, in place."""
-    outlines, _ = cv2.findContours(
-        mask.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE
-    )
+    outlines, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
     # to the middle of the enlarged pixel, in fractions: small pictures grow a lot
     drawn = [
         np.rint(((outline + 0.5) * scale - 0.5) * (1 << _SUBPIXEL)).astype(np.int32)
         for outline in outlines
     ]
-    for ink, width in ((HALO, 4), (colour, 2)):
+    for ink, width in ((HALO, 5), (colour, 3)):
         cv2.polylines(panel, drawn, True, ink, width, cv2.LINE_AA, _SUBPIXEL)  # noqa: FBT003

@@ -64,11 +64,11 @@ class Axis:
         return self.start + (value - low) / (high - low) * (self.end - self.start)
 
 
-def nice_ticks(low: float, high: float, count: int = 5) -> tuple[float, ...]:
+def nice_ticks(low: float, high: float, count: int = 6) -> tuple[float, ...]:
     """Round numbers, evenly spaced, the first at most ``low``, the last at least ``high``.
 
-    >>> nice_ticks(0.12, 0.88), nice_ticks(1, 30), nice_ticks(2, 2)
-    ((0.0, 0.2, 0.4, 0.6, 0.8, 1.0), (0.0, 10.0, 20.0, 30.0), (1.0, 1.5, 2.0, 2.5, 3.0))
+    >>> nice_ticks(0.12, 0.88), nice_ticks(1, 48), nice_ticks(2, 2)
+    ((0.0, 0.2, 0.4, 0.6, 0.8, 1.0), (0.0, 10.0, 20.0, 30.0, 40.0, 50.0), (1.0, 1.5, 2.0, 2.5, 3.0))
     """
     if high <= low:
         low, high = low - max(abs(low), 1) / 2, high + max(abs(high), 1) / 2
@@ -136,7 +136,11 @@ def cloud(before: FloatArray, after: FloatArray, same: float, *, title: str) -> 
     drawn = [_axes(x, y, "Dice before", "Dice after")]
     drawn.append('<path class="diagonal" d="M{:.1f} {:.1f}L{:.1f} {:.1f}"/>'.format(*ends))
     gained = np.round(after - before, 9)
-    kinds = (("equal", np.abs(gained) <= same), ("better", gained > same), ("worse", gained < -same))
+    kinds = (
+        ("equal", np.abs(gained) <= same),
+        ("better", gained > same),
+        ("worse", gained < -same),
+    )
     for name, chosen in kinds:
         places = zip(before[chosen], after[chosen], strict=True)
         # lines of no length with round ends: a point costs a dozen characters
@@ -173,9 +177,7 @@ def _axes(x: Axis, y: Axis, x_name: str, y_name: str) -> str:
 
 def _curve(line: Line, x: Axis, y: Axis) -> str:
     across, up = _thinned(line.x), _thinned(line.y)
-    places = [
-        f"{x.at(left):.1f} {y.at(right):.1f}" for left, right in zip(across, up, strict=True)
-    ]
+    places = [f"{x.at(left):.1f} {y.at(right):.1f}" for left, right in zip(across, up, strict=True)]
     kind = f"line series-{line.series}{' faint' if line.faint else ''}"
     drawn = f'<path class="{kind}" d="M{"L".join(places)}"/>'
     if line.dots or len(places) == 1:
@@ -196,12 +198,13 @@ def _thinned(values: FloatArray) -> FloatArray:
 def _mark(mark: Mark, x: Axis, y: Axis) -> str:
     across, up = x.at(mark.x), y.at(mark.y)
     side = "end" if across > (x.start + x.end) / 2 else "start"
-    below = up < y.end + 30
+    beside = across + (-8 if side == "end" else 8)
+    # at the foot, where the curves of a score are seldom
     return (
         f'<path class="mark" d="M{across:.1f} {y.start}V{up:.1f}"/>'
         f'<circle class="mark" cx="{across:.1f}" cy="{up:.1f}" r="6"/>'
-        f'<text x="{across + (-10 if side == "end" else 10):.1f}" '
-        f'y="{up + (24 if below else -12):.1f}" class="{side} marked">{html.escape(mark.text)}</text>'
+        f'<text x="{beside:.1f}" y="{y.start - 9}" class="{side} marked">'
+        f"{html.escape(mark.text)}</text>"
     )
 
 

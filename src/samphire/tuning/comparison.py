@@ -89,10 +89,10 @@ def compare(before: Evaluation | None, after: Evaluation) -> Comparison:
     check_same_cases(before, after)
 
     def change(measure: str) -> Interval:
-        values = (
+        past, found = (
             [getattr(case.agreement, measure) for case in each.cases] for each in (before, after)
         )
-        return paired_interval(*values, groups)
+        return paired_interval(past, found, groups)
 
     gained = gain(dices(before), dices(after))
     return Comparison(

@@ -21,10 +21,12 @@ import numpy as np
 from samphire import atomic
 from samphire.evaluation.protocols import Evaluation
 from samphire.masks.colours import rgb
+from samphire.tuning import report_cases as cases
 from samphire.tuning import report_sections as sections
 from samphire.tuning.case_picture import CasePicture, case_picture
 from samphire.tuning.comparison import Comparison, choose, compare
-from samphire.tuning.report_sections import PROTOCOLS, TrainedPart
+from samphire.tuning.report_sections import TrainedPart
+from samphire.tuning.report_text import PROTOCOLS, facts, sentences
 
 __all__ = [
     "CasePicture",
@@ -101,9 +103,9 @@ def page(report: Report) -> str:
         "style": _colours() + _text("report.css"),
         "base": escape(report.base),
         "run": escape(_run(report.log)),
-        "notes": sections.sentences(report.notes, "notes"),
+        "notes": sentences(report.notes, "notes"),
         "overview": sections.overview(compared) if compared else "<p>No case was measured.</p>",
-        "curves": f"<section><h2>Training</h2><div class=\"pair\">{curves}</div></section>"
+        "curves": f'<section><h2>Training</h2><div class="pair">{curves}</div></section>'
         if curves
         else "",
         "protocols": "".join(
@@ -111,7 +113,7 @@ def page(report: Report) -> str:
         ),
         "trained": sections.trained(report.trained, report.parameters),
         "command": escape(report.command),
-        "environment": sections.facts(report.environment),
+        "environment": facts(report.environment),
         "settings": escape(told),
     }
     return Template(_text("report.html")).substitute(words)
@@ -123,18 +125,18 @@ def _protocol(report: Report, protocol: str, compared: Comparison | None) -> str
     left_out = [f"{sample} could not be read: {reason}" for sample, reason in after.failures]
     if after.without_objects:
         left_out.append(f"{len(after.without_objects)} pictures have nothing to point at.")
-    not_measured = sections.sentences(left_out, "left-out")
+    not_measured = sentences(left_out, "left-out")
     if compared is None:
         return f"<section><h2>{name}</h2><p>No case was measured.</p>{not_measured}</section>"
     volumes = bool(np.isnan(after.cases[0].agreement.boundary_iou))
     unit = "mm" if volumes else "px"
-    cloud = "" if before is None else sections.scatter(before, after)
+    cloud = "" if before is None else cases.scatter(before, after)
     shown = [picture for picture in report.pictures if picture.protocol == protocol]
     return (
         f"<section><h2>{name}</h2><p>{escape(sections.verdict(compared))}</p>"
         f'<div class="beside">{sections.measures(compared, unit)}{cloud}</div>{not_measured}'
-        f"{sections.case_table(before, after, unit, report.cases_file)}"
-        f"{sections.pictures(shown)}</section>"
+        f"{cases.case_table(before, after, unit, report.cases_file)}"
+        f"{cases.pictures(shown)}</section>"
     )
 
 

@@ -40,7 +40,9 @@ def open_writer(folder: Path) -> ScalarWriter:
         MissingExtraError: tensorboardX is not installed.
     """
     try:
-        from tensorboardX import SummaryWriter  # noqa: PLC0415 - an extra
+        from tensorboardX import (  # type: ignore[import-untyped]  # noqa: PLC0415 - an extra
+            SummaryWriter,
+        )
     except ImportError as error:
         raise MissingExtraError(
             "files for TensorBoard are written by tensorboardX, which is not installed: "
