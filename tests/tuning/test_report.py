@@ -350,3 +350,17 @@ def test_volumes_are_told_in_millimetres(report):
     parser = parse(page(replace(report, evaluations={"semantic": (None, volumes)}, pictures=())))
     assert row(parser, "HD95, mm, less is better")[1] == "0.0 interval n/a"
     assert "Boundary IoU" not in [cells[0] for cells in parser.rows]
+
+
+def test_dice_of_objects_is_told_apart_where_some_cases_have_nothing_to_find(report):
+    name = "Dice where there is an object"
+    assert name not in page(report)
+    nothing = np.zeros((60, 80), bool)
+    false = agreement(disc(40, 12), nothing, spacing=(1, 1))
+    before, after = (
+        replace(each, cases=(replace(each.cases[0], agreement=false), *each.cases[1:]))
+        for each in report.evaluations["points"]
+    )
+    parser = parse(page(replace(report, evaluations={"points": (before, after)})))
+    assert row(parser, name)[1].startswith(shown(np.mean(dices(after)[1:])))
+    assert row(parser, "False cases")[:2] == ["1", "1"]

@@ -89,7 +89,8 @@ def measures(compared: Comparison, unit: str) -> str:
         ("Dice where there is an object", "dice_of_objects", 3),
     ):
         found = getattr(after, key)
-        if found is not None:
+        told_already = key == "dice_of_objects" and not after.n_true_empty
+        if found is not None and not told_already:
             past = getattr(before, key, None)
             moved = getattr(change, key, None)
             rows.append(
