@@ -12,7 +12,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import safetensors.numpy
 import torch
 from safetensors import SafetensorError, safe_open
 
@@ -20,6 +19,7 @@ from samphire import atomic
 from samphire.adapters import Adaptation
 from samphire.errors import AdapterError
 from samphire.weights.identity import ENCODER_PREFIX
+from samphire.weights.same_bytes import safetensors_bytes
 from samphire.weights.weights_file import DIGEST, content_digest
 
 FORMAT, VERSION = "samphire-adapter", "1"
@@ -120,7 +120,7 @@ class AdapterFile:
         }
         arrays = self._arrays()
         notes[DIGEST] = content_digest(notes, arrays)
-        atomic.write_bytes(path, safetensors.numpy.save(arrays, notes))
+        atomic.write_bytes(path, safetensors_bytes(arrays, notes))
 
 
 def load_adapter(path: Path) -> AdapterFile:
