@@ -1,12 +1,16 @@
 """Every method, on both encoders: the identity at first, and only what is listed changes."""
 
 import copy
+from dataclasses import dataclass
 
 import pytest
 import torch
+from adapted import answer, train
+from torch import nn
 from torch.nn import functional
 
-from samphire.adapters import METHODS, Adaptation, merged_tensors
+from samphire.adapters import METHODS, Adaptation, Plan, merged_tensors
+from samphire.adapters.adaptation import make_method
 from samphire.adapters.bottleneck import Bottleneck
 from samphire.adapters.lora import Lora
 from samphire.adapters.partial import Decoder, Partial
@@ -24,27 +28,6 @@ EVERY = [
     Partial(parts=("full",), layer_decay=0.5),
     Decoder(),
 ]
-
-
-def answer(adapted, pixels):
-    """Features of two pictures, a box's mask and a class map."""
-    features = adapted.module.encode(pixels)
-    box = torch.tensor([[5.0, 6.0, 40.0, 30.0]])
-    logits, scores = adapted.module.decode(features[:1], None, box, None, multimask_output=True)
-    found = [features, logits, scores]
-    return [*found, adapted.head(adapted.module, features[:1])] if adapted.head else found
-
-
-def train(adapted, pixels, steps=2):
-    """Steps with weight decay, which moves whatever the optimiser holds."""
-    parameters = adapted.parameters()
-    for value in parameters.values():
-        value.requires_grad_()
-    optimiser = torch.optim.AdamW(parameters.values(), lr=0.05, weight_decay=0.1)
-    for _ in range(steps):
-        optimiser.zero_grad()
-        sum(part.square().mean() for part in answer(adapted, pixels)).backward()
-        optimiser.step()
 
 
 @pytest.mark.parametrize("method", EVERY, ids=repr)
@@ -80,11 +63,58 @@ def test_training_changes_what_is_listed_and_nothing_of_the_base(method, sam, pi
 
 def test_frozen_weights_are_the_memory_of_the_base(sam):
     adapted = Adaptation(Lora(), decoder=False).apply(sam)
-    base = {value.data_ptr() for value in sam.state_dict().values()}
+    base = {value.data_ptr() for value in sam.parameters()}
     new = [
-        name for name, value in adapted.module.state_dict().items() if value.data_ptr() not in base
+        name for name, value in adapted.module.named_parameters() if value.data_ptr() not in base
     ]
     assert sorted(new) == sorted(adapted.parameters())
+
+
+def test_even_train_mode_moves_no_statistic_of_the_base(sam, pixels):
+    before = {name: value.clone() for name, value in sam.named_buffers()}
+    adapted = Adaptation(Lora()).apply(sam)
+    adapted.module.train()
+    adapted.module.encode(pixels)
+    assert all(torch.equal(value, before[name]) for name, value in sam.named_buffers())
+
+
+@pytest.mark.parametrize("method", EVERY, ids=repr)
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16], ids=str)
+def test_an_adapter_takes_the_precision_of_its_base(dtype, method, sam, pixels):
+    base = copy.deepcopy(sam).to(dtype)
+    adapted = Adaptation(method, classes=("a",)).apply(base)
+    assert {value.dtype for value in adapted.tensors().values()} == {dtype}
+    with torch.no_grad():
+        assert torch.equal(adapted.module.encode(pixels.to(dtype)), base.encode(pixels.to(dtype)))
+
+
+@pytest.mark.parametrize("method", EVERY, ids=repr)
+def test_in_half_precision_an_untrained_adapter_is_the_identity_too(method, sam, pixels):
+    adapted = Adaptation(method).apply(sam)
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        expected, found = sam.encode(pixels), adapted.module.encode(pixels)
+    assert expected.dtype == found.dtype
+    assert torch.equal(expected, found)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", [Lora(targets=("q", "v", "proj", "mlp")), Bottleneck()])
+def test_a_compiled_adapter_is_one_graph_with_the_same_gradients(method, sam, pixels):
+    adapted = Adaptation(method, decoder=False).apply(sam)
+    train(adapted, pixels)
+    block = adapted.module.get_submodule(encoder_blocks(sam)[-1])
+    with torch.no_grad():
+        tokens = sam.image_encoder.encode_until(pixels, len(encoder_blocks(sam)) - 1)
+    gradients = []
+    for run in (block, torch.compile(block, backend="aot_eager", fullgraph=True)):
+        adapted.module.zero_grad()
+        run(tokens).square().mean().backward()
+        gradients.append(
+            [value.grad.clone() for value in block.parameters() if value.requires_grad]
+        )
+    assert gradients[0]
+    for plain, compiled in zip(*gradients, strict=True):
+        assert torch.allclose(plain, compiled, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.slow
@@ -244,7 +274,9 @@ def test_class_maps_start_as_the_first_reading_without_prompts(sam, pixels):
         (lambda _: Lora(targets=("x",)), "targets"),
         (lambda sam: Lora(blocks="last:99").plan(sam), "last:99"),
         (lambda sam: Lora(blocks="first:1").plan(sam), "first:1"),
+        (lambda _: Lora(alpha=float("nan")), "alpha nan"),
         (lambda _: Bottleneck(ratio=0), "ratio"),
+        (lambda _: Bottleneck(scale=float("inf")), "scale inf"),
         (lambda _: Partial(parts=()), "parts"),
         (lambda _: Adaptation(Decoder(), decoder=False), "nothing would train"),
         (lambda _: Adaptation(Decoder(), classes=("a", "a")), "differ"),
@@ -255,6 +287,78 @@ def test_class_maps_start_as_the_first_reading_without_prompts(sam, pixels):
 def test_what_makes_no_adapter_is_refused(make, says, sam):
     with pytest.raises(AdapterError, match=says):
         make(sam)
+
+
+@dataclass(frozen=True)
+class Given:
+    """A method that is in no table, with a plan from outside."""
+
+    found: Plan
+
+    def plan(self, _: Sam) -> Plan:
+        return self.found
+
+
+class Around(nn.Module):
+    """Around a module; merged it is whatever it was given."""
+
+    def __init__(self, merged=None):
+        super().__init__()
+        self.shift = nn.Parameter(torch.zeros(1))
+        self.merged = lambda: merged
+
+    def forward(self, x):
+        return self.base(x) + self.shift
+
+
+@pytest.mark.parametrize(
+    ("plan", "says"),
+    [
+        (Plan(own={"image_encoder.nothing": 1.0}), "no such part"),
+        (Plan({"image_encoder.nothing": Around()}), "no such part"),
+        (Plan({"image_encoder": Around(), "image_encoder.neck": Around()}), "neck lies in"),
+        (Plan({"image_encoder.neck": Around()}, {"image_encoder.neck.0.weight": 1.0}), "and carry"),
+    ],
+)
+def test_a_plan_that_fits_no_model_is_refused(plan, says, sam):
+    with pytest.raises(AdapterError, match=says):
+        Adaptation(Given(plan)).apply(sam)
+
+
+def test_a_plan_is_used_once(sam):
+    adaptation = Adaptation(Given(Plan({"image_encoder.neck": Around()})))
+    adaptation.apply(sam)
+    with pytest.raises(AdapterError, match="new plan"):
+        adaptation.apply(sam)
+
+
+def test_a_module_without_parameters_can_carry_an_adapter(sam, pixels):
+    path = f"{encoder_blocks(sam)[-1]}.attn.probabilities"
+    adapted = Adaptation(Given(Plan({path: Around()}))).apply(sam)
+    assert f"{path}.shift" in adapted.parameters()
+    with torch.no_grad():
+        assert torch.equal(adapted.module.encode(pixels), sam.encode(pixels))
+
+
+def test_a_method_needs_a_name_for_a_file_and_no_name_to_be_applied(sam):
+    adaptation = Adaptation(Given(Plan({"image_encoder.neck": Around()})))
+    assert "image_encoder.neck.shift" in adaptation.apply(sam).parameters()
+    with pytest.raises(AdapterError, match=r"METHODS\[.*\] = Given"):
+        adaptation.as_json()
+    with pytest.raises(AdapterError, match="METHODS"):
+        make_method("given", {})
+
+
+def test_a_merge_that_would_lose_a_tensor_is_refused(sam):
+    """A bias that a plain model has no place for must not vanish."""
+    convolution = sam.image_encoder.neck[0]
+    assert convolution.bias is None
+    channels = (convolution.in_channels, convolution.out_channels)
+    adapted = Adaptation(
+        Given(Plan({"image_encoder.neck.0": Around(nn.Conv2d(*channels, 1, bias=True))}))
+    ).apply(sam)
+    with pytest.raises(AdapterError, match=r"neck\.0\.bias"):
+        merged_tensors(adapted)
 
 
 def test_the_table_holds_every_method():
