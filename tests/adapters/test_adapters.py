@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pytest
 import torch
-from adapted import answer, train
+from adapted import answer, toy, train
 from torch import nn
 from torch.nn import functional
 
@@ -253,6 +253,48 @@ def test_learning_rates_fall_from_block_to_block(sam):
     start = 0.5 ** (len(encoder_blocks(sam)) + 1)
     patches = {rate for name, rate in rates.items() if "patch_embed" in name}
     assert patches == {start}
+
+
+def test_the_way_to_the_next_stage_learns_as_the_block_before_it():
+    """As the published TinyViT has it; it is no part of the image's first patches."""
+    adapted = Adaptation(Partial(parts=("full",), layer_decay=0.5)).apply(toy("tiny"))
+    for stage, last in ((0, 0), (2, 1)):
+        rates = [
+            {rate for name, rate in adapted.learning_rates.items() if name.startswith(path)}
+            for path in (
+                f"image_encoder.layers.{stage}.downsample.",
+                f"image_encoder.layers.{stage}.blocks.{last}.",
+            )
+        ]
+        assert len(rates[0]) == 1
+        assert rates[0] == rates[1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stabilised", [False, True])
+def test_an_update_is_what_peft_computes(stabilised, sam, pixels):
+    """Two updates on a fused projection are one of twice the rank with zeros between them."""
+    from peft import LoraConfig, get_peft_model
+
+    rank, twice = 3, 2**0.5 if stabilised else 2
+    method = Lora(rank=rank, alpha=6.0, blocks="last:1", rank_stabilised=stabilised)
+    adapted = Adaptation(method, decoder=False).apply(sam)
+    train(adapted, pixels)
+    path = f"{encoder_blocks(sam)[-1]}.attn"
+    wrapper = adapted.module.get_submodule(f"{path}.qkv")
+    config = LoraConfig(
+        r=2 * rank, lora_alpha=6.0 * twice, target_modules=["qkv"], use_rslora=stabilised
+    )
+    theirs = get_peft_model(copy.deepcopy(sam.get_submodule(path)), config).base_model.model.qkv
+    with torch.no_grad():
+        for start, part in ((0, "q"), (rank, "v")):
+            update, columns = wrapper.updates[part], slice(start, start + rank)
+            theirs.lora_A["default"].weight[columns] = update.a
+            theirs.lora_B["default"].weight[wrapper.rows(part), columns] = update.b
+        x = torch.randn(2, 5, wrapper.base.in_features)
+        expected = theirs(x)
+        assert torch.allclose(wrapper(x), expected, atol=1e-5)
+        assert not torch.allclose(wrapper.base(x), expected, atol=1e-2)
 
 
 def test_class_maps_start_as_the_first_reading_without_prompts(sam, pixels):

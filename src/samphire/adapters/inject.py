@@ -93,7 +93,7 @@ def adapt(base: Sam, plan: Plan, *, decoder: bool, classes: int) -> Adapted:
     """Put a plan's modules into a copy of the model.
 
     Args:
-        base: the model; only read.
+        base: the model; only read. Hooks on it are kept by the copy: take them off before.
         plan: made for this model, by a method.
         decoder: the mask decoder trains, too.
         classes: of a semantic task, without the background; 0 for none.
