@@ -1,19 +1,33 @@
 """What is adapted, as a value: method and settings, the decoder, the classes."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
-from typing import Any
+from dataclasses import Field, asdict, dataclass, fields
+from typing import Any, ClassVar, Protocol
 
 from samphire.adapters.bottleneck import Bottleneck
-from samphire.adapters.inject import Adapted, adapt
+from samphire.adapters.inject import Adapted, Plan, adapt
 from samphire.adapters.lora import Lora
 from samphire.adapters.partial import Decoder, Partial
 from samphire.errors import AdapterError
 from samphire.model.sam import Sam
 
-Method = Lora | Bottleneck | Decoder | Partial
 
-METHODS: Mapping[str, type[Method]] = {
+class Method(Protocol):
+    """A way of tuning: a frozen dataclass of settings, each with a default.
+
+    Values of settings are bool, int, float, str or a tuple of str, as a file can hold them.
+    """
+
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
+
+    def plan(self, sam: Sam) -> Plan:
+        """What changes in this model, which is only read; with new modules at every call."""
+        ...
+
+
+# The names that files of adapters and the command line use. A program that has a method of its
+# own adds its line: METHODS["name"] = Settings.
+METHODS: dict[str, type[Method]] = {
     "adapter": Bottleneck,
     "decoder": Decoder,
     "lora": Lora,
@@ -43,8 +57,19 @@ class Adaptation:
 
     @property
     def name(self) -> str:
-        """Of the method."""
-        return next(name for name, kind in METHODS.items() if isinstance(self.method, kind))
+        """Of the method.
+
+        Raises:
+            AdapterError: it is not in ``METHODS``.
+        """
+        names = [name for name, kind in METHODS.items() if kind is type(self.method)]
+        if not names:
+            kind = type(self.method).__name__
+            raise AdapterError(
+                f"{kind} has no name: expected one of {', '.join(METHODS)}; give it its line, "
+                f'samphire.adapters.METHODS["..."] = {kind}'
+            )
+        return names[0]
 
     def apply(self, base: Sam) -> Adapted:
         """A model with this adapter, untrained: it answers as ``base`` does."""
@@ -82,7 +107,10 @@ def make_method(name: str, settings: Mapping[str, Any]) -> Method:
         AdapterError: there is no such method or setting, or a value is of another kind.
     """
     if name not in METHODS:
-        raise AdapterError(f"method {name!r}: expected one of {', '.join(METHODS)}")
+        raise AdapterError(
+            f"method {name!r}: expected one of {', '.join(METHODS)}; one of your own needs its "
+            "line in samphire.adapters.METHODS"
+        )
     kind = METHODS[name]
     known = {field.name: field.default for field in fields(kind)}
     values: dict[str, Any] = {}

@@ -9,6 +9,7 @@ followed. Source: Wu et al. 2023 (Medical SAM Adapter), section 3; Chen et al. 2
 section 3, for the branch beside the MLP.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -36,9 +37,10 @@ class Bottleneck:
     blocks: str = "all"
 
     def __post_init__(self) -> None:
-        if not (0 < self.ratio <= 4 and self.scale > 0):
+        if not (0 < self.ratio <= 4 and 0 < self.scale < math.inf):
             raise AdapterError(
-                f"ratio {self.ratio}, scale {self.scale}: expected a ratio up to 4, both above 0"
+                f"ratio {self.ratio}, scale {self.scale}: expected a ratio up to 4, both above 0, "
+                "and finite"
             )
 
     def plan(self, sam: Sam) -> Plan:

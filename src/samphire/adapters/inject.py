@@ -27,7 +27,8 @@ class Plan:
     """What a method changes in a model.
 
     Attributes:
-        modules: path -> what takes the place of the module there, which it holds as ``base``.
+        modules: path -> what takes the place of the module there, which it holds as ``base``;
+            made for one model, so a plan is used once.
         own: names of the model's own parameters that train, and the share of the learning rate
             that each gets.
     """
@@ -43,7 +44,7 @@ class Adapted:
     Attributes:
         base: the model as it was; untouched.
         module: with the adapter, in eval mode (batch norms never move); frozen weights are the
-            memory of ``base``.
+            memory of ``base``, buffers are copies, so that even train mode leaves ``base`` alone.
         head: of semantic tasks; None where there are no classes.
         learning_rates: name of each parameter that trains -> share of the learning rate.
     """
@@ -92,33 +93,30 @@ def adapt(base: Sam, plan: Plan, *, decoder: bool, classes: int) -> Adapted:
     """Put a plan's modules into a copy of the model.
 
     Args:
-        base: the model; only read.
+        base: the model; only read. Hooks on it are kept by the copy: take them off before.
         plan: made for this model, by a method.
         decoder: the mask decoder trains, too.
         classes: of a semantic task, without the background; 0 for none.
 
     Raises:
-        AdapterError: nothing would train, or a module is to be replaced and to train.
+        AdapterError: nothing would train, or the plan does not fit: see :func:`_check`.
     """
-    module = _sharing(base).eval()
     own = dict(plan.own)
     if decoder:
-        own |= {name: 1.0 for name, _ in base.named_parameters() if name.startswith(DECODER)}
-    clash = [name for name in own if any(name.startswith(f"{path}.") for path in plan.modules)]
-    if clash:
-        raise AdapterError(
-            f"{clash[0]} would train and carry an adapter: leave the decoder frozen, or the "
-            "adapter out of it"
-        )
+        names = (name for name, _ in base.named_parameters())
+        own |= {name: 1.0 for name in names if name.startswith(f"{DECODER}.")}
+    _check(plan, own, base)
+    module = _sharing(base).eval()
     for name, value in list(module.named_parameters()):
         if name in own:
             _replace(module, name, nn.Parameter(value.detach().clone()))
     rates = dict(own)
     for path, wrapper in plan.modules.items():
-        wrapper.base = module.get_submodule(path)
-        _replace(module, path, wrapper.to(next(wrapper.base.parameters()).device))
-        inside = [name for name, _ in wrapper.named_parameters() if not name.startswith(f"{BASE}.")]
-        rates |= {f"{path}.{name}": 1.0 for name in inside}
+        rates |= {f"{path}.{name}": 1.0 for name, _ in wrapper.named_parameters()}
+        wrapped = module.get_submodule(path)
+        wrapper.to(next(wrapped.parameters(), next(base.parameters())))  # device and precision
+        wrapper.base = wrapped
+        _replace(module, path, wrapper)
     head = None
     if classes:
         head = SemanticHead(base.mask_decoder, classes)
@@ -128,11 +126,35 @@ def adapt(base: Sam, plan: Plan, *, decoder: bool, classes: int) -> Adapted:
     return Adapted(base=base, module=module, head=head, learning_rates=rates)
 
 
+def _check(plan: Plan, own: Mapping[str, float], base: Sam) -> None:
+    """Refuse what a method may get wrong, before anything is made.
+
+    Raises:
+        AdapterError: a name is none of the model's; a module is to be replaced and to train, or
+            lies in another that is to be replaced, or was put in a model before.
+    """
+    modules = {path for path, _ in base.named_modules()}
+    parameters = {name for name, _ in base.named_parameters()}
+    unknown = sorted((plan.modules.keys() - modules) | (own.keys() - parameters))
+    if unknown:
+        raise AdapterError(f"{unknown[0]}: the model has no such part; take names from the model")
+    for path, wrapper in plan.modules.items():
+        if hasattr(wrapper, BASE):
+            raise AdapterError(f"the module for {path} is in a model: make a new plan for each")
+        if inside := [name for name in plan.modules if name.startswith(f"{path}.")]:
+            raise AdapterError(f"{inside[0]} lies in {path}: expected one adapter for both")
+        if inside := [name for name in own if name.startswith(f"{path}.")]:
+            raise AdapterError(
+                f"{inside[0]} would train and carry an adapter: leave the decoder frozen, or the "
+                "adapter out of it"
+            )
+
+
 def _sharing(base: Sam) -> Sam:
-    """The same tree of modules over the same memory; its parameters do not train."""
-    shared: dict[int, object] = {id(value): value for value in base.buffers()}
-    for value in base.parameters():
-        shared[id(value)] = nn.Parameter(value.detach(), requires_grad=False)
+    """The same tree of modules over the memory of the weights, which do not train in it."""
+    shared: dict[int, object] = {
+        id(value): nn.Parameter(value.detach(), requires_grad=False) for value in base.parameters()
+    }
     return copy.deepcopy(base, shared)
 
 

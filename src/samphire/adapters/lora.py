@@ -7,6 +7,7 @@ rows of the fused projection that make queries and values. Source: Hu et al. 202
 4; Kalajdzievski 2023 for the rank-stabilised scale; Zhang and Liu 2023 (SAMed) for its use in SAM.
 """
 
+import copy
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -43,8 +44,10 @@ class Lora:
     rank_stabilised: bool = False
 
     def __post_init__(self) -> None:
-        if self.rank < 1 or self.alpha <= 0:
-            raise AdapterError(f"rank {self.rank}, alpha {self.alpha}: expected both above 0")
+        if not (self.rank >= 1 and 0 < self.alpha < math.inf):  # NaN, too, is refused
+            raise AdapterError(
+                f"rank {self.rank}, alpha {self.alpha}: expected both above 0, and finite"
+            )
         if not self.targets or not set(self.targets) <= set(TARGETS):
             raise AdapterError(f"targets {self.targets}: expected some of {', '.join(TARGETS)}")
 
@@ -143,9 +146,6 @@ class LoraLinear(nn.Module):
         for part, update in self.updates.items():
             assert isinstance(update, LowRank)  # noqa: S101 - ours; nn.ModuleDict forgets it
             weight.index_add_(0, self.rows(part), self.scale * update.product())
-        outputs, inputs = weight.shape
-        linear = nn.Linear(inputs, outputs, bias=self.base.bias is not None)
+        linear = copy.deepcopy(self.base)
         linear.weight.copy_(weight)
-        if self.base.bias is not None:
-            linear.bias.copy_(self.base.bias)
         return linear

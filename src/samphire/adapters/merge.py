@@ -1,10 +1,21 @@
 """An adapter folded into the weights: a plain checkpoint that the original code loads."""
 
+from typing import Protocol, runtime_checkable
+
 import torch
+from torch import nn
 
 from samphire.adapters.inject import BASE, Adapted
-from samphire.adapters.lora import LoraLinear
 from samphire.errors import AdapterError
+
+
+@runtime_checkable
+class Mergeable(Protocol):
+    """A module of an adapter that can become one plain module."""
+
+    def merged(self) -> nn.Module:
+        """A new module of its base's kind that does the same; sums in float64, rounded once."""
+        ...
 
 
 def merged_tensors(adapted: Adapted) -> dict[str, torch.Tensor]:
@@ -14,8 +25,8 @@ def merged_tensors(adapted: Adapted) -> dict[str, torch.Tensor]:
         adapted: it stays as it is.
 
     Raises:
-        AdapterError: the adapter has modules that are no linear map, or classes, for which a plain
-            model has no place.
+        AdapterError: the adapter has modules that are no :class:`Mergeable`, or tensors or
+            classes for which a plain model has no place.
     """
     if adapted.head is not None:
         raise AdapterError(
@@ -26,14 +37,20 @@ def merged_tensors(adapted: Adapted) -> dict[str, torch.Tensor]:
     for path, wrapper in adapted.module.named_modules():
         if not hasattr(wrapper, BASE):
             continue
-        if not isinstance(wrapper, LoraLinear):
+        if not isinstance(wrapper, Mergeable):
             raise AdapterError(
-                f"{path} carries a {type(wrapper).__name__}, which is no linear map and cannot be "
-                "merged: keep the adapter as a file of its own"
+                f"{path} carries a {type(wrapper).__name__}, which is no linear map of what it "
+                "wraps (it has no merged()): keep the adapter as a file of its own"
             )
         inside = [name for name in tensors if name.startswith(f"{path}.")]
         for name in inside:
             del tensors[name]
         merged = wrapper.merged().state_dict()
         tensors |= {f"{path}.{name}": value for name, value in merged.items()}
-    return {name: tensors[name].detach().cpu().clone() for name in adapted.base.state_dict()}
+    plain = adapted.base.state_dict()
+    if other := sorted(tensors.keys() ^ plain.keys()):
+        raise AdapterError(
+            f"{other[0]} is in the merged or in the plain model alone: merged() must give a module "
+            "of its base's kind; keep the adapter as a file of its own"
+        )
+    return {name: tensors[name].detach().cpu().clone() for name in plain}

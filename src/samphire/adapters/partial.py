@@ -35,8 +35,8 @@ class Partial:
         parts: of the encoder: ``bias`` and ``norm`` (layer norms) of the blocks, their
             ``attention``, the whole ``blocks``, the ``neck``; ``full``: all of it.
         blocks: in which the first four are looked for, ``all`` or ``last:k``.
-        layer_decay: the learning rate of a block is that of the next one times this; below the
-            first block it is lowest.
+        layer_decay: the learning rate of a block is that of the next one times this; the way to
+            TinyViT's next stage goes with the block before it; below the first block it is lowest.
     """
 
     parts: tuple[str, ...] = ("bias", "norm")
@@ -86,5 +86,10 @@ class Partial:
         paths = encoder_blocks(sam)
         if name.startswith(f"{ENCODER}.neck."):
             return 1.0
-        places = [place for place, path in enumerate(paths) if name.startswith(f"{path}.")]
-        return self.layer_decay ** (len(paths) - (places[0] if places else -1))
+        stage, way, _ = name.partition("downsample.")
+        places = [
+            place
+            for place, path in enumerate(paths)
+            if name.startswith(f"{path}.") or (way and path.startswith(stage))
+        ]
+        return self.layer_decay ** (len(paths) - (places[-1] if places else -1))
