@@ -136,7 +136,8 @@ def test_the_box_of_a_disc_moves_with_it(view):
     made = augment(_picture(160, 200), disc[None], view, boxes=[(70, 62, 115, 107)])
     rows, columns = np.nonzero(made.masks[0])
     tight = columns.min(), rows.min(), columns.max() + 1, rows.max() + 1
-    np.testing.assert_allclose(made.boxes[0], tight, rtol=0, atol=1)
+    # a row of one pixel, the disc's outermost, may be left out when the picture gets smaller
+    np.testing.assert_allclose(made.boxes[0], tight, rtol=0, atol=2)
 
 
 @quick

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import Field, asdict, dataclass, fields
 from typing import Any, ClassVar, Protocol
 
+import torch
+
 from samphire.adapters.bottleneck import Bottleneck
 from samphire.adapters.inject import Adapted, Plan, adapt
 from samphire.adapters.lora import Lora
@@ -71,10 +73,17 @@ class Adaptation:
             )
         return names[0]
 
-    def apply(self, base: Sam) -> Adapted:
-        """A model with this adapter, untrained: it answers as ``base`` does."""
-        plan = self.method.plan(base)
-        return adapt(base, plan, decoder=self.decoder, classes=len(self.classes))
+    def apply(self, base: Sam, *, seed: int = 0) -> Adapted:
+        """A model with this adapter, untrained: it answers as ``base`` does.
+
+        Args:
+            base: the model; it stays as it is.
+            seed: of what new parameters start as; torch's own random numbers are not used up.
+        """
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            plan = self.method.plan(base)
+            return adapt(base, plan, decoder=self.decoder, classes=len(self.classes))
 
     def as_json(self) -> dict[str, Any]:
         """For the adapter's file; :meth:`of` reads it."""

@@ -97,8 +97,7 @@ def fit(
         CancelledError: ``cancel`` said so.
     """
     check_sets(train, val)
-    torch.manual_seed(settings.seed)  # the start of the adapter's weights
-    adapted = settings.adaptation.apply(engine.module)
+    adapted = settings.adaptation.apply(engine.module, seed=settings.seed)
     learner = Learner(engine, adapted, FrozenEncoder(adapted, engine.info, cache), settings)
     state = _begin(folder, run_id(engine, train, val, settings), learner)
     log = Log(folder / LOG, state)

@@ -5,6 +5,7 @@ this is one process and does nothing. Gradients are summed, not averaged over pr
 is already divided by the whole batch, so two processes answer as one does.
 """
 
+import os
 from collections.abc import Sequence
 from typing import TypeVar
 
@@ -12,6 +13,22 @@ import torch
 import torch.distributed as dist
 
 Item = TypeVar("Item")
+
+
+def start(device: str) -> str:
+    """Join the processes that ``torchrun`` has started, if it has.
+
+    Args:
+        device: as for ``samphire.load``.
+
+    Returns:
+        The device of this process: with several GPUs each has its own.
+    """
+    if "WORLD_SIZE" not in os.environ or dist.is_initialized():
+        return device
+    on_gpu = device in {"auto", "cuda"} and torch.cuda.is_available()
+    dist.init_process_group("nccl" if on_gpu else "gloo")
+    return f"cuda:{os.environ['LOCAL_RANK']}" if on_gpu else device
 
 
 def is_first() -> bool:

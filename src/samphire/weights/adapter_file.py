@@ -152,6 +152,7 @@ def load_adapter(path: Path) -> AdapterFile:
     if content_digest(notes, arrays) != notes.get(DIGEST):
         raise AdapterError(f"{path} is damaged, its digest is another: get it again")
     try:
+        # a method of somebody's own, which is not in the table here, says so itself
         return AdapterFile(
             adaptation=Adaptation.of(json.loads(notes["adaptation"])),
             base=notes["base"],
@@ -162,5 +163,7 @@ def load_adapter(path: Path) -> AdapterFile:
             metrics=json.loads(notes["metrics"]),
             tensors=tensors,
         )
+    except AdapterError as error:
+        raise AdapterError(f"{path}: {error}") from error
     except (KeyError, ValueError) as error:
         raise AdapterError(f"{path} says {FORMAT} and is not it: {error}") from error
