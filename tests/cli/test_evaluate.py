@@ -237,3 +237,17 @@ def test_wrong_options_are_refused_before_the_model_is_loaded(invoke, discs, tmp
         assert invoke(discs, "--protocol", "box", *options).exception.exit_code == 2
     result = invoke(discs, "--protocol", "box", "--model", "vit_x")
     assert result.exception.exit_code == 2
+
+
+@pytest.mark.slow
+def test_real_volumes_are_measured_whole_and_in_millimetres(invoke, data, tmp_path):
+    folder, out = data / "medical" / "hippocampus", tmp_path / "out"
+    result = invoke(folder, "--protocol", "box", "--split", "val", "--output", out, "--json")
+    assert result.return_value == 0, result.exception
+    record = json.loads(result.stdout)
+    with (folder / "split.csv").open(encoding="utf-8") as file:
+        volumes = [row["id"] for row in csv.DictReader(file) if row["split"] == "val"]
+    assert record["cases"] == 2 * len(volumes)  # anterior and posterior
+    assert record["groups"] == len(volumes)
+    assert "hd95_mm" in record["figures"]
+    assert not record["without_objects"]
