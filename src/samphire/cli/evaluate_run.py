@@ -73,7 +73,7 @@ def run(job: Job, output: Path | None, *, print_json: bool) -> int:
     before = _measure(job, base, "base") if job.compared else None
     found = report(measured)
     reports = {"base": report(before)} if before else {}
-    reports["adapter" if job.adapter else job.model] = found
+    reports["adapter" if job.adapter else base.info.model] = found
     compared = compare(before, measured) if before else None
     record = _record(job, str(engine.info), found, reports.get("base"), compared)
     if print_json:
@@ -87,7 +87,7 @@ def run(job: Job, output: Path | None, *, print_json: bool) -> int:
             write_cases(output / BASE_CASES, before)
         text = json.dumps(record, indent=1, ensure_ascii=False)
         atomic.write_bytes(output / SUMMARY, text.encode() + b"\n")
-        click.echo(f"written: {output / CASES}, {output / SUMMARY}", err=True)
+        click.echo(f"written: files in {output}", err=True)
     return 1 if found.failures else 0
 
 
