@@ -59,6 +59,7 @@ def test_every_command_can_answer_in_json(path):
         ["embed", "--help"],
         ["view", "--help"],
         ["everything", "--help"],
+        ["evaluate", "--help"],
         ["convert", "--help"],
         ["models", "list"],
         ["models", "where"],

@@ -16,6 +16,7 @@ from samphire.cli.data import data
 from samphire.cli.demo import demo
 from samphire.cli.doctor import doctor
 from samphire.cli.embed import embed
+from samphire.cli.evaluate import evaluate
 from samphire.cli.everything import everything
 from samphire.cli.models import models
 from samphire.cli.segment import segment
@@ -35,7 +36,8 @@ def cli() -> None:
     """
 
 
-for _command in (segment, everything, convert, view, tune, embed, data, models, doctor, demo):
+_COMMANDS = (segment, everything, tune, evaluate, convert, view, embed, data, models, doctor, demo)
+for _command in _COMMANDS:
     cli.add_command(_command)
 
 

@@ -5,28 +5,30 @@
 - ``semantic``: no prompt; each class that the adapter knows.
 
 All in pixels of the original picture, at logit 0, without chance. A case is an object or a class
-on a picture; in a volume it is a class in the whole volume, its slices put together. Everything
-mode is scored by ``recall.py``. Sources: see ``interactive.py`` and ``agreement.py``.
+on a picture; in a volume it is a class in the whole volume, its slices put together. Each picture
+and volume given is among the cases, the failures, or those without objects: none is passed over in
+silence. Everything mode is ``everything.py``. Sources: see ``interactive.py`` and ``agreement.py``.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
-from samphire.arrays import BoolArray, ByteArray, IntArray
+from samphire.arrays import BoolArray, ByteArray
 from samphire.embedding import ImageEmbedding
 from samphire.engines.base import Engine
 from samphire.errors import DataError, SamphireError
 from samphire.evaluation.agreement import Agreement, agreement
 from samphire.evaluation.interactive import box_results, click_curves
-from samphire.geometry import Size
+from samphire.evaluation.units import countable, place_of, units
 from samphire.masks import Masks
+from samphire.masks.algebra import concat
 from samphire.predict.embed import embed
 from samphire.predict.semantic import classify
-from samphire.samples import Labelled, Sample, Volume
-from samphire.samples.semantic import IGNORE, semantic_map
+from samphire.samples import Labelled, Sample
+from samphire.samples.semantic import semantic_map
 
 Protocol = Literal["points", "box", "semantic"]
 Embed = Callable[[ByteArray], ImageEmbedding]
@@ -59,12 +61,15 @@ class Evaluation:
 
     Attributes:
         protocol: its name.
-        cases: in the order of the samples.
-        failures: sample and reason of those that could not be read.
-        without_objects: samples on which there is nothing to point at.
+        tolerance: of the surface Dice, millimetres in volumes, else pixels.
+        cases: in the order of the samples, those of a volume where its first slice is.
+        failures: picture or volume, and the reason, of those that could not be read. A volume with
+            one such slice is not measured: without it, it would be another volume.
+        without_objects: pictures and volumes on which there is nothing to point at.
     """
 
     protocol: Protocol
+    tolerance: float
     cases: tuple[Case, ...]
     failures: tuple[tuple[str, str], ...] = ()
     without_objects: tuple[str, ...] = ()
@@ -76,26 +81,24 @@ class Evaluation:
 
 
 @dataclass(frozen=True, eq=False)
-class _Pair:
-    """One predicted mask beside the true one, on one picture; ``number`` 0 where it has none."""
+class _Answer:
+    """What was found on one picture, beside the truth: a row an object or class.
 
-    name: str
-    number: int
-    predicted: BoolArray
-    true: BoolArray
+    Attributes:
+        found: N masks.
+        true: N masks, with the names of their classes.
+        targets: what each is called on this picture.
+        ignore: (H, W) bool, pixels that count neither way.
+        ious: of each, after each click.
+        oracle_ious: of each.
+    """
+
+    found: Masks
+    true: Masks
+    targets: tuple[str, ...]
     ignore: BoolArray | None
-    ious: tuple[float, ...] = ()
-    oracle_iou: float = float("nan")
-
-
-@dataclass(frozen=True, eq=False)
-class _Slice:
-    """A measured slice of a volume."""
-
-    sample: Sample
-    volume: Volume
-    size: Size
-    pairs: list[_Pair]
+    ious: tuple[tuple[float, ...], ...]
+    oracle_ious: tuple[float, ...]
 
 
 def evaluate(
@@ -112,7 +115,7 @@ def evaluate(
 
     Args:
         engine: from ``samphire.load``, for ``semantic`` with an adapter that has classes.
-        samples: slices of one volume together.
+        samples: in any order; slices that are not there count for nothing.
         protocol: see above.
         clicks: of ``points``.
         tolerance: of the surface Dice, millimetres in volumes, else pixels.
@@ -120,108 +123,122 @@ def evaluate(
         on_progress: called with samples done and in all.
 
     Raises:
-        DataError: no sample could be read, or none has an object.
+        DataError: no sample could be read, none has an object, or a sample is given twice.
+        FileFormatError: ``semantic``, and an object's label is none of the engine's classes.
         AdapterError: ``semantic``, and the engine knows no classes.
+        MissingExtraError: SciPy is not installed.
     """
     embedded: Embed = embed_picture or (lambda rgb: embed(engine, rgb))
     cases: list[Case] = []
     failures: list[tuple[str, str]] = []
     empty: list[str] = []
-    volumes: dict[str, list[_Slice]] = {}
-    for done, sample in enumerate(samples):
-        try:
-            labelled = sample.read()
-        except (SamphireError, OSError) as error:
-            failures.append((sample.id, str(error)))
-            continue
-        pairs = list(_pairs(engine, labelled, embedded, protocol, clicks))
-        if not pairs and sample.volume is None:
-            empty.append(sample.id)
-        elif sample.volume is not None:
-            size = labelled.objects.size
-            volumes.setdefault(sample.volume.name, []).append(
-                _Slice(sample, sample.volume, size, pairs)
-            )
+    done = 0
+    for name, unit in units(samples):
+        answers: list[_Answer] = []
+        for sample in unit:
+            try:
+                labelled = sample.read()
+            except (SamphireError, OSError) as error:
+                failures.append((name, str(error)))
+                break
+            answers.append(_answer(engine, labelled, embedded, protocol, clicks))
+            if on_progress is not None:
+                on_progress(done + len(answers), len(samples))
         else:
-            cases += [_case(sample, pair, tolerance) for pair in pairs]
-        if on_progress is not None:
-            on_progress(done + 1, len(samples))
-    for name, slices in volumes.items():
-        cases += _volume_cases(name, slices, tolerance)
+            found = list(_cases(name, unit, answers, tolerance))
+            cases += found
+            empty += [] if found else [name]
+        done += len(unit)
+        if on_progress is not None and len(answers) < len(unit):
+            on_progress(done, len(samples))
     if not cases:
         reason = f": {failures[0][1]}" if failures else ": none has an object"
         raise DataError(f"nothing could be measured in {len(samples)} samples{reason}")
-    return Evaluation(protocol, tuple(cases), tuple(failures), tuple(empty))
+    return Evaluation(protocol, tolerance, tuple(cases), tuple(failures), tuple(empty))
 
 
-def _pairs(
+def _answer(
     engine: Engine, labelled: Labelled, embedded: Embed, protocol: Protocol, clicks: int
-) -> Iterator[_Pair]:
-    """What is predicted on one picture, beside the truth."""
+) -> _Answer:
+    """Ask about one picture what the protocol asks."""
     ignore = labelled.ignore
     if protocol == "semantic":
-        classes = engine.info.classes
-        predicted = classify(engine, embedded(labelled.image)).to_array()
-        true = semantic_map(labelled, len(classes))
-        for label, name in enumerate(classes, start=1):
-            yield _Pair(name, 0, predicted[label - 1], true == label, _ignored(true))
-        return
-    objects = _countable(labelled)
-    if not len(objects):
-        return
-    embedding = embedded(labelled.image)
-    dense = objects.to_array()
-    if protocol == "box":
-        found = box_results(engine, embedding, objects).to_array()
-        for index, name in enumerate(objects.name):
-            yield _Pair(name, index + 1, found[index], dense[index], ignore)
-        return
-    curves = click_curves(engine, embedding, objects, clicks=clicks, ignore=ignore)
-    for index, (name, curve) in enumerate(zip(objects.name, curves, strict=True)):
-        first = curve.masks[0].to_array()[0]
-        ious = tuple(curve.ious.tolist())
-        yield _Pair(name, index + 1, first, dense[index], ignore, ious, curve.oracle_iou)
-
-
-def _ignored(true: IntArray) -> BoolArray | None:
-    ignored: BoolArray = true == IGNORE
-    return ignored if ignored.any() else None
-
-
-def _countable(labelled: Labelled) -> Masks:
-    """The objects that have a pixel which counts."""
-    objects = labelled.objects
-    keep = objects.area > 0
-    if labelled.ignore is not None:
-        counts = (objects.to_array() & ~labelled.ignore).any(axis=(1, 2))
-        keep = keep & counts
-    return objects[keep]
-
-
-def _case(sample: Sample, pair: _Pair, tolerance: float) -> Case:
-    measured = agreement(
-        pair.predicted, pair.true, spacing=(1.0, 1.0), tolerance=tolerance, ignore=pair.ignore
-    )
-    name = pair.name or "object"
-    target = f"{name} {pair.number}" if pair.number else name
-    return Case(sample.id, sample.group, target, measured, pair.ious, pair.oracle_iou)
-
-
-def _volume_cases(name: str, slices: list[_Slice], tolerance: float) -> Iterator[Case]:
-    """One case a class: what is on the slices, put together; a slice without it is empty."""
-    first = slices[0]
-    placed = sorted(slices, key=lambda each: each.volume.index)
-    shape = (len(placed), first.size.height, first.size.width)
-    for target in sorted({pair.name for each in placed for pair in each.pairs}):
-        predicted, true, ignore = np.zeros((3, *shape), np.bool_)
-        for place, each in enumerate(placed):
-            for pair in each.pairs:
-                if pair.name == target:
-                    predicted[place] |= pair.predicted
-                    true[place] |= pair.true
-                if pair.ignore is not None:
-                    ignore[place] |= pair.ignore
-        measured = agreement(
-            predicted, true, spacing=first.volume.spacing, tolerance=tolerance, ignore=ignore
+        found = classify(engine, embedded(labelled.image))
+        painted = semantic_map(labelled, len(found))
+        true = replace(
+            Masks.from_arrays(np.stack([painted == label for label in found.label])),
+            name=found.name,
         )
-        yield Case(name, first.sample.group, target or "object", measured)
+        return _plain(found, true, found.name, ignore)
+    chosen = countable(labelled)
+    true = labelled.objects[chosen]
+    targets = tuple(
+        f"{name or 'object'} {index + 1}" for index, name in zip(chosen, true.name, strict=True)
+    )
+    if not len(true):
+        return _plain(true, true, targets, ignore)
+    embedding = embedded(labelled.image)
+    if protocol == "box":
+        return _plain(box_results(engine, embedding, true), true, targets, ignore)
+    curves = click_curves(engine, embedding, true, clicks=clicks, ignore=ignore)
+    return _Answer(
+        found=concat([curve.masks[0] for curve in curves]),
+        true=true,
+        targets=targets,
+        ignore=ignore,
+        ious=tuple(tuple(curve.ious.tolist()) for curve in curves),
+        oracle_ious=tuple(curve.oracle_iou for curve in curves),
+    )
+
+
+def _plain(
+    found: Masks, true: Masks, targets: tuple[str, ...], ignore: BoolArray | None
+) -> _Answer:
+    """An answer without clicks."""
+    count = len(targets)
+    return _Answer(found, true, targets, ignore, ((),) * count, (float("nan"),) * count)
+
+
+def _cases(
+    name: str, unit: tuple[Sample, ...], answers: list[_Answer], tolerance: float
+) -> Iterator[Case]:
+    """The cases of a picture or volume."""
+    first = unit[0]
+    if first.volume is not None:
+        for target in sorted({each for answer in answers for each in answer.true.name}):
+            predicted, true, ignore = _stacked(target, unit, answers)
+            measured = agreement(
+                predicted, true, spacing=first.volume.spacing, tolerance=tolerance, ignore=ignore
+            )
+            yield Case(name, first.group, target or "object", measured)
+        return
+    (answer,) = answers
+    for row, target in enumerate(answer.targets):
+        measured = agreement(
+            answer.found[row].to_array()[0],
+            answer.true[row].to_array()[0],
+            spacing=(1.0, 1.0),
+            tolerance=tolerance,
+            ignore=answer.ignore,
+        )
+        yield Case(name, first.group, target, measured, answer.ious[row], answer.oracle_ious[row])
+
+
+def _stacked(
+    target: str, unit: tuple[Sample, ...], answers: list[_Answer]
+) -> tuple[BoolArray, BoolArray, BoolArray]:
+    """Predicted, true and ignored voxels (D, H, W) of a class; a slice without it is empty.
+
+    Slices lie where their numbers say, so that distances are true where some are not there.
+    """
+    size, start = answers[0].true.size, place_of(unit[0])
+    shape = (place_of(unit[-1]) - start + 1, size.height, size.width)
+    predicted, true, ignore = np.zeros((3, *shape), np.bool_)
+    for sample, answer in zip(unit, answers, strict=True):
+        place = place_of(sample) - start
+        rows = np.array([name == target for name in answer.true.name], np.bool_)
+        predicted[place] = answer.found[rows].to_array().any(axis=0)
+        true[place] = answer.true[rows].to_array().any(axis=0)
+        if answer.ignore is not None:
+            ignore[place] = answer.ignore
+    return predicted, true, ignore

@@ -5,7 +5,7 @@ import pytest
 
 from samphire.errors import ShapeError
 from samphire.masks.colours import PALETTE
-from samphire.tuning.case_picture import GAP, PANEL, case_picture
+from samphire.tuning.report.case_picture import GAP, PANEL, case_picture
 
 TRUE, PREDICTED = PALETTE[0], PALETTE[1]
 

@@ -42,7 +42,7 @@ class Change:
 
 
 @dataclass(frozen=True, eq=False)
-class Comparison:
+class BeforeAfter:
     """Before and after, by one protocol.
 
     Attributes:
@@ -71,7 +71,7 @@ class Shown:
     worsened: tuple[int, ...]
 
 
-def compare(before: Evaluation | None, after: Evaluation) -> Comparison:
+def before_after(before: Evaluation | None, after: Evaluation) -> BeforeAfter:
     """Sum up both, and the differences case by case.
 
     Args:
@@ -85,7 +85,7 @@ def compare(before: Evaluation | None, after: Evaluation) -> Comparison:
     groups = [case.group for case in after.cases]
     summary = summarise([case.agreement for case in after.cases], groups)
     if before is None:
-        return Comparison(None, summary, None)
+        return BeforeAfter(None, summary, None)
     check_same_cases(before, after)
 
     def change(measure: str) -> Interval:
@@ -95,7 +95,7 @@ def compare(before: Evaluation | None, after: Evaluation) -> Comparison:
         return paired_interval(past, found, groups)
 
     gained = gain(dices(before), dices(after))
-    return Comparison(
+    return BeforeAfter(
         before=summarise([case.agreement for case in before.cases], groups),
         after=summary,
         change=Change(

@@ -13,8 +13,8 @@ from samphire.evaluation.intervals import paired_interval
 from samphire.evaluation.protocols import Case, Evaluation
 from samphire.evaluation.summary import summarise
 from samphire.formats.page import is_page
-from samphire.tuning.comparison import choose, dices
-from samphire.tuning.report import (
+from samphire.tuning.report.before_after import choose, dices
+from samphire.tuning.report.page import (
     CasePicture,
     Report,
     TrainedPart,

@@ -21,12 +21,11 @@ import numpy as np
 from samphire import atomic
 from samphire.evaluation.protocols import Evaluation
 from samphire.masks.colours import rgb
-from samphire.tuning import report_cases as cases
-from samphire.tuning import report_sections as sections
-from samphire.tuning.case_picture import CasePicture, case_picture
-from samphire.tuning.comparison import Comparison, choose, compare
-from samphire.tuning.report_sections import TrainedPart
-from samphire.tuning.report_text import PROTOCOLS, facts, sentences
+from samphire.tuning.report import cases, sections
+from samphire.tuning.report.before_after import BeforeAfter, before_after, choose
+from samphire.tuning.report.case_picture import CasePicture, case_picture
+from samphire.tuning.report.sections import TrainedPart
+from samphire.tuning.report.text import PROTOCOLS, facts, sentences
 
 __all__ = [
     "CasePicture",
@@ -91,7 +90,7 @@ def write_report(path: Path, report: Report) -> None:
 def page(report: Report) -> str:
     """The text of the page; errors are those of :func:`write_report`."""
     compared = {
-        protocol: compare(before, after)
+        protocol: before_after(before, after)
         for protocol, (before, after) in report.evaluations.items()
         if after.cases
     }
@@ -119,7 +118,7 @@ def page(report: Report) -> str:
     return Template(_text("report.html")).substitute(words)
 
 
-def _protocol(report: Report, protocol: str, compared: Comparison | None) -> str:
+def _protocol(report: Report, protocol: str, compared: BeforeAfter | None) -> str:
     before, after = report.evaluations[protocol]
     name = escape(PROTOCOLS.get(protocol, protocol))
     left_out = [f"{sample} could not be read: {reason}" for sample, reason in after.failures]
@@ -164,4 +163,4 @@ def _colours() -> str:
 
 
 def _text(name: str) -> str:
-    return files("samphire.tuning").joinpath(name).read_text(encoding="utf-8")
+    return files("samphire.tuning.report").joinpath(name).read_text(encoding="utf-8")

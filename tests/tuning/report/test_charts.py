@@ -7,7 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from samphire.tuning.charts import POINTS, Axis, Line, Mark, cloud, line_chart, nice_ticks, smooth
+from samphire.tuning.report.charts import (
+    POINTS,
+    Axis,
+    Line,
+    Mark,
+    cloud,
+    line_chart,
+    nice_ticks,
+    smooth,
+)
 
 finite = st.floats(-1e6, 1e6, allow_subnormal=False).map(lambda value: round(value, 4))
 

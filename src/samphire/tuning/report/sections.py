@@ -1,7 +1,7 @@
 """The sections of a run's report as HTML text: results, measures, curves, what trained.
 
-Every text from outside is escaped here. Not for what the numbers are (``comparison.py``), how
-charts are drawn (``charts.py``), single cases (``report_cases.py``), nor the page around the
+Every text from outside is escaped here. Not for what the numbers are (``before_after.py``), how
+charts are drawn (``charts.py``), single cases (``cases.py``), nor the page around the
 sections (``report.py``).
 """
 
@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from samphire.tuning import charts
-from samphire.tuning.charts import Line, Mark
-from samphire.tuning.comparison import Comparison
-from samphire.tuning.report_text import PROTOCOLS, interval, number, signed, table
+from samphire.tuning.report import charts
+from samphire.tuning.report.before_after import BeforeAfter
+from samphire.tuning.report.charts import Line, Mark
+from samphire.tuning.report.text import PROTOCOLS, interval, number, signed, table
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class TrainedPart:
     parameters: int
 
 
-def overview(comparisons: Mapping[str, Comparison]) -> str:
+def overview(comparisons: Mapping[str, BeforeAfter]) -> str:
     """The table at the top: a row a protocol."""
     head = ("Asked with", "Dice before", "Dice after", "Difference", "Better", "Equal", "Worse")
     rows = []
@@ -58,7 +58,7 @@ def overview(comparisons: Mapping[str, Comparison]) -> str:
     return table((*head, "Cases", "Groups"), rows, "Mean Dice, with 95 % intervals")
 
 
-def verdict(compared: Comparison) -> str:
+def verdict(compared: BeforeAfter) -> str:
     """What the difference says, in a sentence."""
     after = compared.after
     if compared.change is None:
@@ -76,7 +76,7 @@ def verdict(compared: Comparison) -> str:
     return f"Mean Dice did not clearly change: {signed(change.mean)} ({between})."
 
 
-def measures(compared: Comparison, unit: str) -> str:
+def measures(compared: BeforeAfter, unit: str) -> str:
     """All measures of a protocol: before, after, difference."""
     before, after, change = compared.before, compared.after, compared.change
     rows = []

@@ -1,7 +1,7 @@
 """The cases of a run's report as HTML text: a cloud of points, a table, pictures.
 
 Every text from outside is escaped here. Not for how a case is drawn (``case_picture.py``), nor for
-what all cases come to (``report_sections.py``).
+what all cases come to (``sections.py``).
 """
 
 import base64
@@ -12,10 +12,10 @@ import numpy as np
 
 from samphire.evaluation.protocols import Case, Evaluation
 from samphire.images.shrink import jpeg
-from samphire.tuning import charts
-from samphire.tuning.case_picture import GAP, PANEL, PREDICTED, TRUE, CasePicture
-from samphire.tuning.comparison import SAME, choose, dices, gain
-from samphire.tuning.report_text import number, signed, table
+from samphire.tuning.report import charts
+from samphire.tuning.report.before_after import SAME, choose, dices, gain
+from samphire.tuning.report.case_picture import GAP, PANEL, PREDICTED, TRUE, CasePicture
+from samphire.tuning.report.text import number, signed, table
 
 # Rows of a table of cases; the file of all cases has the others.
 ROWS = 200

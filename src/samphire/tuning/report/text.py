@@ -1,6 +1,6 @@
 """Numbers, tables and lists as HTML text: what the sections of a report are made of.
 
-Not for what is told (``report_sections.py``, ``report_cases.py``).
+Not for what is told (``sections.py``, ``cases.py``).
 """
 
 import math

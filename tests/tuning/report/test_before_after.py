@@ -12,7 +12,7 @@ from samphire.evaluation.agreement import Agreement
 from samphire.evaluation.intervals import paired_interval
 from samphire.evaluation.protocols import Case, Evaluation
 from samphire.evaluation.summary import summarise
-from samphire.tuning.comparison import choose, compare, dices
+from samphire.tuning.report.before_after import before_after, choose, dices
 
 BEFORE = (0.9, 0.5, 0.80, 0.80, 0.30)
 AFTER = (0.8, 0.9, 0.81, 0.79, 0.62)
@@ -33,7 +33,7 @@ def measured(values, groups="abcde"):
 
 def test_differences_are_paired_and_those_of_a_hundredth_are_equal():
     before, after = measured(BEFORE), measured(AFTER)
-    found = compare(before, after)
+    found = before_after(before, after)
     groups = [case.group for case in after.cases]
     assert found.change.dice == paired_interval(BEFORE, AFTER, groups)
     distances = [[case.agreement.hausdorff_95 for case in each.cases] for each in (before, after)]
@@ -44,24 +44,24 @@ def test_differences_are_paired_and_those_of_a_hundredth_are_equal():
 
 
 def test_of_one_group_there_is_a_difference_without_an_interval():
-    change = compare(measured(BEFORE, "aaaaa"), measured(AFTER, "aaaaa")).change
+    change = before_after(measured(BEFORE, "aaaaa"), measured(AFTER, "aaaaa")).change
     assert change.dice.mean == pytest.approx(np.mean(AFTER) - np.mean(BEFORE))
     assert math.isnan(change.dice.low)
 
 
 def test_without_a_base_there_is_no_change():
-    found = compare(None, measured(AFTER))
+    found = before_after(None, measured(AFTER))
     assert (found.before, found.change) == (None, None)
     assert found.after.n == 5
 
 
 def test_other_cases_are_refused_and_so_is_another_order():
     with pytest.raises(DataError, match=r"4 cases before and 5 after.*4\.png object 1"):
-        compare(measured(BEFORE[:4]), measured(AFTER))
+        before_after(measured(BEFORE[:4]), measured(AFTER))
     after = measured(AFTER)
     turned = Evaluation("points", after.cases[::-1])
     with pytest.raises(DataError, match="in their order"):
-        compare(turned, after)
+        before_after(turned, after)
 
 
 def test_the_worst_the_best_and_those_that_fell_most_are_shown():
