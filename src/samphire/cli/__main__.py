@@ -17,7 +17,9 @@ from samphire.cli.demo import demo
 from samphire.cli.doctor import doctor
 from samphire.cli.embed import embed
 from samphire.cli.everything import everything
+from samphire.cli.merge import merge
 from samphire.cli.models import models
+from samphire.cli.predict import predict
 from samphire.cli.segment import segment
 from samphire.cli.view import view
 from samphire.errors import SamphireError
@@ -34,7 +36,19 @@ def cli() -> None:
     """
 
 
-for _command in (segment, everything, convert, view, embed, data, models, doctor, demo):
+for _command in (
+    segment,
+    everything,
+    predict,
+    convert,
+    view,
+    embed,
+    data,
+    merge,
+    models,
+    doctor,
+    demo,
+):
     cli.add_command(_command)
 
 
