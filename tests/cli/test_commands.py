@@ -59,6 +59,8 @@ def test_every_command_can_answer_in_json(path):
         ["embed", "--help"],
         ["view", "--help"],
         ["everything", "--help"],
+        ["predict", "--help"],
+        ["merge", "--help"],
         ["convert", "--help"],
         ["models", "list"],
         ["models", "where"],
