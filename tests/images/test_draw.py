@@ -147,9 +147,22 @@ def test_captions_are_numbers_on_the_masks_and_scores_beside_them_if_asked():
     assert np.array_equal(scores[150:], ids[150:])  # the second mask has no score
 
 
+def test_names_are_captions_where_there_are_names():
+    photo = np.full((300, 400, 3), 128, np.uint8)
+    dense = np.zeros((2, 300, 400), bool)
+    dense[0, 20:120, 20:180] = dense[1, 150:290, 200:390] = True
+    masks = replace(Masks.from_arrays(dense), name=("polyp", ""))
+    none, names, ids = (
+        np.array(draw(photo, masks, captions=captions)) for captions in ("none", "names", "ids")
+    )
+    width = (names != none).any(axis=2).any(axis=0).sum()
+    assert width > 2 * (ids != none)[:150].any(axis=2).any(axis=0).sum()
+    assert np.array_equal(names[150:], none[150:])  # the second mask has no name
+
+
 def test_captions_of_another_word_are_refused():
-    with pytest.raises(ValueError, match="captions='names': expected one of none, ids, scores"):
-        draw(GREY, NONE, captions="names")
+    with pytest.raises(ValueError, match="captions='areas': expected one of none, ids, scores"):
+        draw(GREY, NONE, captions="areas")
 
 
 def test_empty_masks_and_no_masks_change_nothing():

@@ -7,6 +7,7 @@ import pytest
 import safetensors.numpy
 import torch
 from conftest import random_weights
+from random_adapters import adapter_of
 from safetensors import safe_open
 
 import samphire
@@ -17,27 +18,7 @@ from samphire.adapters.partial import Decoder
 from samphire.engines.torch_engine import TorchEngine
 from samphire.errors import AdapterError
 from samphire.model import variants
-from samphire.weights.adapter_file import AdapterFile, load_adapter
-
-
-def adapter_of(engine, method, classes=(), *, decoder=True):
-    """An adapter with random tensors."""
-    adaptation = Adaptation(method, decoder=decoder, classes=classes)
-    generator = torch.Generator().manual_seed(7)
-    tensors = {
-        name: value + 0.1 * torch.randn(value.shape, generator=generator)
-        for name, value in adaptation.apply(engine.module).tensors().items()
-    }
-    info = engine.info
-    return AdapterFile(
-        adaptation=adaptation,
-        base=info.model,
-        base_id=info.base_id,
-        preprocessing=info.preprocessing,
-        tensors=tensors,
-        data={"name": "discs"},
-        metrics={"dice": 0.5},
-    )
+from samphire.weights.adapter_file import load_adapter
 
 
 @pytest.fixture

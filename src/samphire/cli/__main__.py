@@ -18,7 +18,9 @@ from samphire.cli.doctor import doctor
 from samphire.cli.embed import embed
 from samphire.cli.evaluate import evaluate
 from samphire.cli.everything import everything
+from samphire.cli.merge import merge
 from samphire.cli.models import models
+from samphire.cli.predict import predict
 from samphire.cli.segment import segment
 from samphire.cli.tune import tune
 from samphire.cli.view import view
@@ -36,7 +38,11 @@ def cli() -> None:
     """
 
 
-_COMMANDS = (segment, everything, tune, evaluate, convert, view, embed, data, models, doctor, demo)
+_COMMANDS = (
+    *(segment, everything, predict, convert, view, embed),
+    *(tune, evaluate, merge, data),
+    *(models, doctor, demo),
+)
 for _command in _COMMANDS:
     cli.add_command(_command)
 

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from samphire.cli.inputs import Reading, check_inputs, check_model, find_images, output_folder
+from samphire.cli.engine_choice import EngineChoice
+from samphire.cli.inputs import Reading, check_inputs, find_images, output_folder
 from samphire.cli.outputs import STREAM, folder_targets
 from samphire.cli.parsing import (
+    adapter_option,
     cache_options,
     device_option,
     force_option,
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 @click.argument("inputs", nargs=-1, required=True, metavar="IMAGE|FOLDER...")
 @click.option("--output", metavar="FOLDER", help="Also write a file an image into this folder.")
 @model_option
+@adapter_option
 @variant_option
 @device_option
 @image_options
@@ -43,6 +46,7 @@ def embed(  # noqa: PLR0913, PLR0917 - one parameter an option
     inputs: tuple[str, ...],
     output: str | None,
     model: str,
+    adapter: str | None,
     variant: str | None,
     device: str,
     max_pixels: int,
@@ -72,15 +76,15 @@ def embed(  # noqa: PLR0913, PLR0917 - one parameter an option
         raise click.UsageError("with --no-cache nothing is kept: give --output FOLDER")
     folder = None if output is None else output_folder(inputs, output, "embeddings")
     tasks = find_images(inputs, folder, embeddings=False)
-    check_model(model)
+    choice = EngineChoice(model, adapter, variant, device, offline)
+    choice.check()
 
     from samphire.cli.report import tell_all, tell_failures
-    from samphire.engines.load import load
     from samphire.formats.embedding_cache import EmbeddingCache
 
     cache = None if no_cache else EmbeddingCache(max_bytes=max_cache)
     reading = Reading(max_pixels, page, window)
-    engine = load(model, variant=variant, device=device, offline=offline)
+    engine = choice.load()
     if folder is None:
         outcomes = _into_cache(engine, tasks, reading, cache)
     else:
@@ -175,7 +179,11 @@ def _embedding(
 
 
 def _settings(engine: "Engine", reading: Reading) -> dict[str, Any]:
-    """All that a file depends on besides the image."""
+    """All that a file depends on besides the image.
+
+    An adapter is part of the encoder's identity where it changes the encoder, and not where it
+    leaves embeddings as they are.
+    """
     return {
         "command": "embed",
         "encoder_id": engine.info.encoder_id,

@@ -2,26 +2,28 @@
 
 import os
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from samphire.cli.engine_choice import EngineChoice
 from samphire.cli.inputs import (
     Reading,
     check_inputs,
-    check_model,
     find_images,
     is_one_image,
     output_folder,
+    own_folder_name,
 )
 from samphire.cli.outputs import STREAM
 from samphire.cli.parsing import (
     Bytes,
+    adapter_option,
     cache_options,
     device_option,
     force_option,
     image_options,
+    jobs_option,
     json_option,
     model_option,
     offline_option,
@@ -86,14 +88,9 @@ LAYOUTS = ("samphire", "segment-anything")
 @click.option(
     "--max-memory", type=Bytes(), metavar="SIZE", help="Of all processes, for example 2GB."
 )
-@click.option(
-    "--jobs",
-    type=click.IntRange(min=1),
-    default=1,
-    show_default=True,
-    help="Images at once; the processor's cores are shared out.",
-)
+@jobs_option
 @model_option
+@adapter_option
 @variant_option
 @device_option
 @image_options
@@ -118,6 +115,7 @@ def everything(  # noqa: PLR0913, PLR0917 - one parameter an option
     max_memory: int | None,
     jobs: int,
     model: str,
+    adapter: str | None,
     variant: str | None,
     device: str,
     max_pixels: int,
@@ -159,31 +157,35 @@ def everything(  # noqa: PLR0913, PLR0917 - one parameter an option
     if output == STREAM and as_json:
         raise click.UsageError("--output - is the masks alone: leave out --json")
     one = is_one_image(inputs)
-    folder = None if one else output_folder(inputs, output or _folder_name(inputs), "masks")
-    check_model(model)
+    folder = None if one else output_folder(inputs, output or own_folder_name(inputs), "masks")
+    engine = EngineChoice(model, adapter, variant, device, offline)
+    engine.check()
 
-    from samphire.cli.everything_run import Job, everything_many, everything_one
+    from samphire.cli.everything_run import finder, in_words, journal_settings
     from samphire.cli.mask_files import formats_by_name
+    from samphire.cli.mask_run import MaskJob, run_many, run_one
 
-    job = Job(
-        model=model,
-        variant=variant,
-        device=device,
-        offline=offline,
-        settings=settings,
-        hierarchy=hierarchy,
+    processes = 1 if one else jobs
+    job = MaskJob(
+        engine=engine,
+        find=finder(settings, parts=hierarchy, max_memory=max_memory, processes=processes),
+        settings=journal_settings(settings, parts=hierarchy),
         formats=tuple(kind.name for kind in formats_by_name(format_names, output, "json")),
-        overlay=overlay and output != STREAM,
+        overlay="ids" if overlay and output != STREAM else None,
         reading=Reading(max_pixels, page, window),
         max_cache=None if no_cache else max_cache,
-        max_memory=max_memory,
     )
     if folder is None:
-        return everything_one(job, inputs[0], output, force=force, as_json=as_json)
-    tasks = find_images(inputs, folder, embeddings=False)
-    threads = max(1, (os.cpu_count() or 1) // jobs)
-    return everything_many(
-        job, tasks, folder, jobs=jobs, threads=threads, force=force, as_json=as_json
+        return run_one(job, inputs[0], output, in_words, force=force, as_json=as_json)
+    return run_many(
+        job,
+        find_images(inputs, folder, embeddings=False),
+        folder,
+        in_words,
+        jobs=jobs,
+        threads=max(1, (os.cpu_count() or 1) // jobs),
+        force=force,
+        as_json=as_json,
     )
 
 
@@ -205,8 +207,3 @@ def _published_format(names: str | None) -> str:
             f"--layout segment-anything has --format png or json, not {names}: leave it out"
         )
     return "segment-anything-rle" if names == "json" else "segment-anything"
-
-
-def _folder_name(inputs: tuple[str, ...]) -> str | None:
-    """Where a single folder's masks go by default."""
-    return f"{Path(inputs[0]).resolve().name}-masks" if len(inputs) == 1 else None

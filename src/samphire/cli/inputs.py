@@ -72,6 +72,11 @@ def output_folder(inputs: tuple[str, ...], output: str | None, made: str) -> Pat
     return Path(output)
 
 
+def own_folder_name(inputs: tuple[str, ...]) -> str | None:
+    """Where the masks of a single folder go by default."""
+    return f"{Path(inputs[0]).resolve().name}-masks" if len(inputs) == 1 else None
+
+
 def find_images(inputs: tuple[str, ...], exclude: Path | None, *, embeddings: bool) -> "list[Task]":
     """The images given and those in the folders given.
 

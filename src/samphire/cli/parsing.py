@@ -73,6 +73,9 @@ BOX = Numbers("X0,Y0,X1,Y1", "520,375,900,610")
 model_option = click.option(
     "--model", default="vit_t", show_default=True, help="Name of a model, or a weights file."
 )
+adapter_option = click.option(
+    "--adapter", metavar="FILE", help="An adapter that samphire tune wrote for this model."
+)
 variant_option = click.option(
     "--variant", help="What a file is, where its shapes cannot tell: vit_b or medsam."
 )
@@ -89,6 +92,13 @@ max_pixels_option = click.option(
     default=100_000_000,
     show_default=True,
     help="Refuse larger images.",
+)
+jobs_option = click.option(
+    "--jobs",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Images at once; the processor's cores are shared out.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
 

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from samphire.cli.engine_choice import EngineChoice
 from samphire.cli.inputs import (
     Reading,
     check_inputs,
-    check_model,
     find_images,
     is_one_image,
     output_folder,
@@ -17,6 +17,7 @@ from samphire.cli.outputs import STREAM
 from samphire.cli.parsing import (
     BOX,
     POINT,
+    adapter_option,
     cache_options,
     device_option,
     force_option,
@@ -63,6 +64,7 @@ if TYPE_CHECKING:
 )
 @click.option("--overlay", is_flag=True, help="Also write a picture with the masks drawn on it.")
 @model_option
+@adapter_option
 @variant_option
 @device_option
 @image_options
@@ -82,6 +84,7 @@ def segment(  # noqa: PLR0913, PLR0917 - one parameter an option
     format_names: str | None,
     overlay: bool,
     model: str,
+    adapter: str | None,
     variant: str | None,
     device: str,
     max_pixels: int,
@@ -123,10 +126,10 @@ def segment(  # noqa: PLR0913, PLR0917 - one parameter an option
         raise click.UsageError("--output - is the masks alone: leave out --json and --overlay")
     folder = None if is_one_image(inputs) else output_folder(inputs, output, "masks")
     images = _images(inputs, folder, asked, prompts_file)
-    check_model(model)
+    choice = EngineChoice(model, adapter, variant, device, offline)
+    choice.check()
 
     from samphire.cli.segment_run import Options, check_single, segment_many, segment_one
-    from samphire.engines.load import load
     from samphire.formats.embedding_cache import EmbeddingCache
 
     options = Options(
@@ -141,7 +144,7 @@ def segment(  # noqa: PLR0913, PLR0917 - one parameter an option
     )
     if folder is None:
         check_single(images, options, output)
-    engine = load(model, variant=variant, device=device, offline=offline)
+    engine = choice.load()
     if folder is not None:
         return segment_many(engine, images, options, folder)
     return segment_one(engine, images, options, output, stdin=inputs == (STREAM,))

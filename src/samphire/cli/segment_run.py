@@ -225,6 +225,7 @@ def _settings(engine: Engine, options: Options) -> dict[str, Any]:
     return {
         "command": "segment",
         "base_id": engine.info.base_id,
+        "adapter": engine.info.adapter,
         "preprocessing": engine.info.preprocessing,
         "prompts": None if options.asked is None else as_json(options.asked),
         "multimask": options.multimask,

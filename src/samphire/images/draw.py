@@ -31,7 +31,7 @@ HALO_FROM = 200
 # Holes and islands of fewer lines across are tinted only: ragged masks have hundreds of them.
 SPECK = 4
 
-Captions = Literal["none", "ids", "scores"]
+Captions = Literal["none", "ids", "scores", "names"]
 
 
 def draw(
@@ -52,14 +52,14 @@ def draw(
         prompts: clicks (green the object, red background) and boxes to draw on top, if any.
         opacity: of the tint, 0 to 1.
         captions: what to write on each mask that has room for it: its number in ``masks``
-            (``"ids"``), or also its predicted IoU (``"scores"``).
+            (``"ids"``), also its predicted IoU (``"scores"``), or its name (``"names"``).
 
     Returns:
         A Pillow image: ``.save("overlay.png")`` writes it, a notebook shows it.
 
     Raises:
         ImageError: the picture has another size than the masks.
-        ValueError: ``captions`` is none of the three words.
+        ValueError: ``captions`` is none of the four words.
     """
     if captions not in get_args(Captions):
         raise ValueError(f"captions={captions!r}: expected one of {', '.join(get_args(Captions))}")
@@ -169,6 +169,8 @@ def _outline(
 
 
 def _caption(masks: Masks, index: int, captions: Captions) -> str:
+    if captions == "names":
+        return masks.name[index]
     score = masks.predicted_iou[index]
     told = captions == "scores" and np.isfinite(score)
     return f"{index}  {score:.2f}" if told else str(index)

@@ -18,11 +18,10 @@ from safetensors import SafetensorError, safe_open
 from samphire import atomic
 from samphire.adapters import Adaptation
 from samphire.errors import AdapterError
+from samphire.weights.adapter_notes import FORMAT, VERSION, check_notes
 from samphire.weights.identity import ENCODER_PREFIX
 from samphire.weights.same_bytes import safetensors_bytes
 from samphire.weights.weights_file import DIGEST, content_digest
-
-FORMAT, VERSION = "samphire-adapter", "1"
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,16 +137,7 @@ def load_adapter(path: Path) -> AdapterFile:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except SafetensorError as error:
         raise AdapterError(f"{path} is damaged or no safetensors file: {error}") from error
-    if notes.get("format") != FORMAT:
-        raise AdapterError(
-            f"{path} holds {notes.get('format') or 'tensors'}: expected an adapter, as samphire "
-            "tune writes it"
-        )
-    if notes.get("version") != VERSION:
-        raise AdapterError(
-            f"{path} is version {notes.get('version')!r} of {FORMAT}: this Samphire reads "
-            f"{VERSION}; upgrade it"
-        )
+    check_notes(notes, path)
     arrays = {name: value.numpy() for name, value in tensors.items()}
     if content_digest(notes, arrays) != notes.get(DIGEST):
         raise AdapterError(f"{path} is damaged, its digest is another: get it again")

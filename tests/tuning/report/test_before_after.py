@@ -28,7 +28,7 @@ def measured(values, groups="abcde"):
         )
         for place, (value, group) in enumerate(zip(values, groups, strict=False))
     ]
-    return Evaluation("points", tuple(cases))
+    return Evaluation("points", 2.0, tuple(cases))
 
 
 def test_differences_are_paired_and_those_of_a_hundredth_are_equal():
@@ -59,7 +59,7 @@ def test_other_cases_are_refused_and_so_is_another_order():
     with pytest.raises(DataError, match=r"4 cases before and 5 after.*4\.png object 1"):
         before_after(measured(BEFORE[:4]), measured(AFTER))
     after = measured(AFTER)
-    turned = Evaluation("points", after.cases[::-1])
+    turned = Evaluation("points", 2.0, after.cases[::-1])
     with pytest.raises(DataError, match="in their order"):
         before_after(turned, after)
 

@@ -85,7 +85,7 @@ def evaluation(error, *, groups=4, count=12, protocol="points"):
         )
         for place in range(count)
     ]
-    return Evaluation(protocol, tuple(cases))
+    return Evaluation(protocol, 2.0, tuple(cases))
 
 
 def log(steps=40, a_batch=8):
@@ -186,7 +186,7 @@ def test_an_interval_around_zero_is_no_clear_change(report):
     for place, other in ((0, evaluation(1)), (1, evaluation(3))):
         cases[place] = other.cases[place]
     parser = parse(
-        page(replace(report, evaluations={"points": (before, Evaluation("points", tuple(cases)))}))
+        page(replace(report, evaluations={"points": (before, Evaluation("points", 2.0, tuple(cases)))}))
     )
     assert "Mean Dice did not clearly change" in parser.text
 
@@ -320,7 +320,7 @@ def test_a_run_without_anything_has_a_page(report):
     empty = replace(
         report,
         log=(),
-        evaluations={"points": (Evaluation("points", ()), Evaluation("points", ()))},
+        evaluations={"points": (Evaluation("points", 2.0, ()), Evaluation("points", 2.0, ()))},
         pictures=(),
         trained=(),
         notes=(),
@@ -346,7 +346,7 @@ def test_volumes_are_told_in_millimetres(report):
     true = np.zeros((4, 20, 20), bool)
     true[1:3, 5:15, 5:15] = True
     case = Case("scan", "patient", "liver", agreement(true, true, spacing=(3, 1, 1)))
-    volumes = Evaluation("semantic", (case,))
+    volumes = Evaluation("semantic", 2.0, (case,))
     parser = parse(page(replace(report, evaluations={"semantic": (None, volumes)}, pictures=())))
     assert row(parser, "HD95, mm, less is better")[1] == "0.0 interval n/a"
     assert "Boundary IoU" not in [cells[0] for cells in parser.rows]

@@ -1,0 +1,58 @@
+"""Which engine a command asks for: a model, what it wears, where it runs.
+
+A value, so that worker processes open the same; nothing is loaded before :meth:`EngineChoice.load`.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from samphire.cli.inputs import check_model
+
+if TYPE_CHECKING:
+    from samphire.engines.base import Engine
+    from samphire.weights.adapter_notes import AdapterSummary
+
+
+@dataclass(frozen=True)
+class EngineChoice:
+    """The options of the same names; see ``samphire.load``."""
+
+    model: str
+    adapter: str | None
+    variant: str | None
+    device: str
+    offline: bool
+
+    def check(self) -> None:
+        """Refuse a model that is not known, and a file that is no adapter."""
+        check_model(self.model)
+        if self.adapter is not None:
+            adapter_summary(self.adapter)
+
+    def load(self) -> "Engine":
+        """The engine."""
+        from samphire.engines.load import load
+
+        return load(
+            self.model,
+            adapter=self.adapter,
+            variant=self.variant,
+            device=self.device,
+            offline=self.offline,
+        )
+
+
+def adapter_summary(path: str) -> "AdapterSummary":
+    """What an adapter's file says it is; another file is wrong usage."""
+    from samphire.errors import AdapterError
+    from samphire.weights.adapter_notes import read_summary
+
+    if not Path(path).is_file():
+        raise click.UsageError(f"--adapter: {path}: no such file")
+    try:
+        return read_summary(Path(path))
+    except AdapterError as error:
+        raise click.UsageError(f"--adapter: {error}") from error
