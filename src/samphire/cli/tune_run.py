@@ -1,11 +1,11 @@
 """What ``samphire tune`` does once its arguments are checked: data -> splits -> run -> report."""
 
 import json
+import math
 import platform
 import shlex
 import sys
-import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -17,21 +17,27 @@ from tqdm import tqdm
 from samphire import atomic
 from samphire.cache import Cache, cache_dir, shown_bytes
 from samphire.engines.load import load
+from samphire.engines.torch_engine import TorchEngine
 from samphire.errors import AdapterError
-from samphire.samples import DataSet
+from samphire.evaluation.report import write_cases
+from samphire.samples import DataSet, Sample
 from samphire.samples.find import open_data
 from samphire.samples.split import Splits, check_splits, make_splits, subset
 from samphire.samples.split_file import load_splits, save_splits
-from samphire.tuning.compare import Comparison, compare
-from samphire.tuning.estimate import rehearse
-from samphire.tuning.loop import ADAPTER, LOG, STATE, Progress, check_sets, fit
-from samphire.tuning.settings import TuneSettings, as_toml, make_settings
+from samphire.tuning import processes
+from samphire.tuning.estimate import Estimate, rehearse
+from samphire.tuning.held_out import Measured, draw_cases, measure
+from samphire.tuning.loop import ADAPTER, LOG, STATE, Progress, check_sets, fit, read_log
+from samphire.tuning.report.before_after import before_after
+from samphire.tuning.report.page import Report, TrainedPart, write_report
+from samphire.tuning.settings import TuneSettings, as_toml, make_settings, settings_record
+from samphire.tuning.tensorboard import open_writer
 from samphire.tuning.trained import trained_table
+from samphire.tuning.validation import Validation
 from samphire.weights.adapter_file import AdapterFile, load_adapter
 
-SPLITS, CONFIG, RESULTS, ENVIRONMENT = (
-    "splits.json", "config.toml", "results.json", "environment.json"
-)  # fmt: skip
+SPLITS, CONFIG, ENVIRONMENT = "splits.json", "config.toml", "environment.json"
+RESULTS, REPORT, CASES = "results.json", "report.html", "cases-{}.csv"
 
 
 @dataclass(frozen=True)
@@ -73,34 +79,23 @@ def run_tuning(job: Job) -> int:
     splits = _splits(job, dataset)
     train, val, test = (subset(dataset, splits, name).samples for name in ("train", "val", "test"))
     check_sets(train, val)
-    _say(f"{dataset.name}: {dataset.layout}; {len(train)} to train on, {len(val)} to validate on, "
-         f"{len(test)} held out")  # fmt: skip
-    for note in dataset.notes:
-        _say(f"  {note}")
-    engine = load(job.model, variant=job.variant, device=job.device, offline=job.offline)
-    _prepare(job, splits, settings)
-    for part, tensors, count in trained_table(settings.adaptation.apply(engine.module)):
-        _say(f"  trains: {part:<32} {tensors:>4} tensors {count:>12,} parameters")
-    estimate = rehearse(engine, train, val, settings)
-    kept = "" if job.no_cache else f", {shown_bytes(estimate.kept_bytes)} of disk"
-    _say(
-        f"estimated, for all {settings.epochs} epochs: {_minutes(estimate.seconds)}, "
-        f"{shown_bytes(estimate.step_bytes)} of memory a step{kept}"
-    )
-    started = time.perf_counter()
+    device = processes.start(job.device)
+    engine = load(job.model, variant=job.variant, device=device, offline=job.offline)
+    trained = trained_table(settings.adaptation.apply(engine.module))
+    if processes.is_first():
+        _prepare(job, splits, settings)
+        _say(f"{dataset.name}: {dataset.layout}; {len(train)} samples to train on, {len(val)} to "
+             f"validate on, {len(test)} held out")  # fmt: skip
+        for note in dataset.notes:
+            _say(f"  {note}")
+        for part, tensors, count in trained:
+            _say(f"  trains: {part:<32} {tensors:>4} tensors {count:>12,} parameters")
+        _say(_estimated(rehearse(engine, train, val, settings), job, settings))
     cache = None if job.no_cache else Cache(cache_dir() / "tokens")
-    with tqdm(unit="step", disable=None) as bar:
-
-        def on_progress(now: Progress) -> None:
-            bar.total = now.steps
-            bar.update(now.step - bar.n)
-            bar.set_postfix(epoch=now.epoch + 1, loss=f"{now.loss:.3f}", val=f"{now.score:.3f}")
-
-        best = fit(engine, train, val, settings, job.folder, cache=cache, on_progress=on_progress)
-    _say(
-        f"best after epoch {best.epoch}: validation score {best.score:.3f}; "
-        f"{_minutes(time.perf_counter() - started)}"
-    )
+    best = _fit(job, engine, train, val, settings, cache)
+    if not processes.is_first():
+        return 0
+    _say(f"best after epoch {best.epoch}: validation score {best.score:.3f}")
     held, name = (test, "test") if test else (val, "val")
     adapter = load_adapter(job.folder / ADAPTER)
     with tqdm(desc=f"measuring on {name}", unit="sample", disable=None) as bar:
@@ -109,16 +104,72 @@ def run_tuning(job: Job) -> int:
             bar.total = total
             bar.update(done - bar.n)
 
-        comparisons = compare(engine, adapter, held, settings, on_progress=on_sample)
-    results = _results(name, comparisons)
+        measured = measure(engine, adapter, held, settings, on_progress=on_sample)
+    results = _results(name, measured)
+    for entry in results["protocols"]:
+        _say(f"{name}, {_in_words(entry)}")
     _finish(job, adapter, dataset, splits, results)
-    for comparison in comparisons:
-        _say(f"{name}, {comparison.in_words()}")
-    if job.as_json:
-        click.echo(json.dumps(results))
-    else:
-        click.echo(job.folder / ADAPTER)
+    for protocol, (_, after) in measured.items():
+        write_cases(job.folder / CASES.format(protocol), after)
+    report = Report(
+        title=f"Tuning on {dataset.name}",
+        command=_environment()["command"],
+        base=str(engine.info),
+        environment=_environment(),
+        settings=json.loads(json.dumps(settings_record(settings))),
+        trained=[TrainedPart(*row) for row in trained[:-1]],
+        parameters=sum(value.numel() for value in engine.module.parameters()),
+        log=read_log(job.folder / LOG),
+        evaluations={str(protocol): pair for protocol, pair in measured.items()},
+        pictures=draw_cases(engine, adapter, held, measured),
+        notes=[f"Measured on {name}, {_chosen(name)}.", *_drops(results)],
+        cases_file=CASES.format("*"),
+    )
+    write_report(job.folder / REPORT, report)
+    _say(f"report: {job.folder / REPORT}")
+    click.echo(json.dumps(results) if job.as_json else job.folder / ADAPTER)
     return 0
+
+
+def _fit(
+    job: Job,
+    engine: TorchEngine,
+    train: Sequence[Sample],
+    val: Sequence[Sample],
+    settings: TuneSettings,
+    cache: Cache | None,
+) -> Validation:
+    """The loop, with a bar and, if wanted, with TensorBoard."""
+    first = processes.is_first()
+    writer = open_writer(job.folder) if job.tensorboard and first else None
+    with tqdm(unit="step", disable=None if first else True) as bar:
+
+        def on_progress(now: Progress) -> None:
+            bar.total = now.steps
+            bar.update(now.step - bar.n)
+            bar.set_postfix(epoch=now.epoch + 1, loss=f"{now.loss:.3f}", val=f"{now.score:.3f}")
+
+        best = fit(
+            engine,
+            train,
+            val,
+            settings,
+            job.folder,
+            cache=cache,
+            on_progress=on_progress,
+            on_entry=None if writer is None else writer.add,
+        )
+    if writer is not None:
+        writer.close()
+    return best
+
+
+def _estimated(estimate: Estimate, job: Job, settings: TuneSettings) -> str:
+    kept = "" if job.no_cache else f", {shown_bytes(estimate.kept_bytes)} of disk"
+    return (
+        f"estimated, for all {settings.epochs} epochs: {_minutes(estimate.seconds)}, "
+        f"{shown_bytes(estimate.step_bytes)} of memory a step{kept}"
+    )
 
 
 def _data_and_settings(job: Job) -> tuple[DataSet, TuneSettings]:
@@ -172,20 +223,53 @@ def _environment() -> dict[str, str]:
     }
 
 
-def _results(name: str, comparisons: tuple[Comparison, ...]) -> dict[str, Any]:
-    return {
-        "split": name,
-        "protocols": [
-            {
-                "protocol": each.protocol,
-                "cases": len(each.after.cases),
-                "dice_before": None if each.before is None else each.before.mean_dice,
-                "dice_after": each.after.mean_dice,
-                "worse": each.worse,
-            }
-            for each in comparisons
-        ],
-    }
+def _results(name: str, measured: Measured) -> dict[str, Any]:
+    entries = []
+    for protocol, (before, after) in measured.items():
+        change = before_after(before, after)
+        entry: dict[str, Any] = {"protocol": protocol, "cases": len(after.cases)}
+        entry["dice_before"] = None if before is None else before.mean_dice
+        entry["dice_after"] = after.mean_dice
+        if change.change is not None:
+            dice = change.change.dice
+            entry |= {"difference": dice.mean, "low": _number(dice.low), "high": _number(dice.high)}
+            entry |= {"better": change.change.better, "worse": change.change.worse}
+        entries.append(entry)
+    return {"split": name, "protocols": entries}
+
+
+def _number(value: float) -> float | None:
+    """JSON has no NaN: of one group there is no interval."""
+    return None if math.isnan(value) else value
+
+
+def _in_words(entry: Mapping[str, Any]) -> str:
+    """One protocol's result, for a person."""
+    after = f"{entry['dice_after']:.3f} in {entry['cases']} cases"
+    if entry["dice_before"] is None:
+        return f"{entry['protocol']}: mean Dice {after}"
+    interval = ""
+    if entry["low"] is not None:
+        interval = f" (95 % interval {entry['low']:+.3f} to {entry['high']:+.3f})"
+    return (
+        f"{entry['protocol']}: mean Dice {entry['dice_before']:.3f} before, {after}; "
+        f"{entry['difference']:+.3f}{interval}, {entry['better']} better, {entry['worse']} worse"
+    )
+
+
+def _drops(results: Mapping[str, Any]) -> list[str]:
+    """What the model can do less well than before."""
+    return [
+        f"{_in_words(entry)}: the base did better."
+        for entry in results["protocols"]
+        if entry["dice_before"] is not None and entry["dice_after"] < entry["dice_before"]
+    ]
+
+
+def _chosen(name: str) -> str:
+    if name == "test":
+        return "samples that decided nothing"
+    return "by which the best epoch was chosen: new images will do a little worse"
 
 
 def _finish(

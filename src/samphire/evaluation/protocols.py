@@ -81,7 +81,7 @@ class Evaluation:
 
 
 @dataclass(frozen=True, eq=False)
-class _Answer:
+class Answer:
     """What was found on one picture, beside the truth: a row an object or class.
 
     Attributes:
@@ -134,14 +134,14 @@ def evaluate(
     empty: list[str] = []
     done = 0
     for name, unit in units(samples):
-        answers: list[_Answer] = []
+        answers: list[Answer] = []
         for sample in unit:
             try:
                 labelled = sample.read()
             except (SamphireError, OSError) as error:
                 failures.append((name, str(error)))
                 break
-            answers.append(_answer(engine, labelled, embedded, protocol, clicks))
+            answers.append(answer_for(engine, labelled, embedded, protocol, clicks))
             if on_progress is not None:
                 on_progress(done + len(answers), len(samples))
         else:
@@ -157,10 +157,10 @@ def evaluate(
     return Evaluation(protocol, tolerance, tuple(cases), tuple(failures), tuple(empty))
 
 
-def _answer(
-    engine: Engine, labelled: Labelled, embedded: Embed, protocol: Protocol, clicks: int
-) -> _Answer:
-    """Ask about one picture what the protocol asks."""
+def answer_for(
+    engine: Engine, labelled: Labelled, embedded: Embed, protocol: Protocol, clicks: int = 1
+) -> Answer:
+    """Ask about one picture what the protocol asks; arguments as for :func:`evaluate`."""
     ignore = labelled.ignore
     if protocol == "semantic":
         found = classify(engine, embedded(labelled.image))
@@ -181,7 +181,7 @@ def _answer(
     if protocol == "box":
         return _plain(box_results(engine, embedding, true), true, targets, ignore)
     curves = click_curves(engine, embedding, true, clicks=clicks, ignore=ignore)
-    return _Answer(
+    return Answer(
         found=concat([curve.masks[0] for curve in curves]),
         true=true,
         targets=targets,
@@ -191,16 +191,14 @@ def _answer(
     )
 
 
-def _plain(
-    found: Masks, true: Masks, targets: tuple[str, ...], ignore: BoolArray | None
-) -> _Answer:
+def _plain(found: Masks, true: Masks, targets: tuple[str, ...], ignore: BoolArray | None) -> Answer:
     """An answer without clicks."""
     count = len(targets)
-    return _Answer(found, true, targets, ignore, ((),) * count, (float("nan"),) * count)
+    return Answer(found, true, targets, ignore, ((),) * count, (float("nan"),) * count)
 
 
 def _cases(
-    name: str, unit: tuple[Sample, ...], answers: list[_Answer], tolerance: float
+    name: str, unit: tuple[Sample, ...], answers: list[Answer], tolerance: float
 ) -> Iterator[Case]:
     """The cases of a picture or volume."""
     first = unit[0]
@@ -225,7 +223,7 @@ def _cases(
 
 
 def _stacked(
-    target: str, unit: tuple[Sample, ...], answers: list[_Answer]
+    target: str, unit: tuple[Sample, ...], answers: list[Answer]
 ) -> tuple[BoolArray, BoolArray, BoolArray]:
     """Predicted, true and ignored voxels (D, H, W) of a class; a slice without it is empty.
 

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -61,7 +62,7 @@ class Progress:
     score: float
 
 
-def fit(
+def fit(  # noqa: PLR0913 - what there is, what is wanted, whom to tell
     engine: TorchEngine,
     train: Sequence[Sample],
     val: Sequence[Sample],
@@ -70,6 +71,7 @@ def fit(
     *,
     cache: Cache | None = None,
     on_progress: Callable[[Progress], None] | None = None,
+    on_entry: Callable[[dict[str, Any]], None] | None = None,
     cancel: Callable[[], bool] | None = None,
 ) -> Validation:
     """Tune an adapter; the best and the last are written to ``folder``, as is all that was logged.
@@ -86,6 +88,7 @@ def fit(
         folder: of this run.
         cache: where the frozen part's results are kept.
         on_progress: called after each step.
+        on_entry: called with each entry of the log.
         cancel: asked after each step; the state is saved before the run stops.
 
     Returns:
@@ -100,7 +103,7 @@ def fit(
     adapted = settings.adaptation.apply(engine.module, seed=settings.seed)
     learner = Learner(engine, adapted, FrozenEncoder(adapted, engine.info, cache), settings)
     state = _begin(folder, run_id(engine, train, val, settings), learner)
-    log = Log(folder / LOG, state)
+    log = Log(folder / LOG, state, on_entry)
     batches = math.ceil(len(train) / settings.batch_size)
     steps = batches * settings.epochs
     score, saved = float("nan"), time.monotonic()
@@ -287,8 +290,14 @@ def epoch_order(count: int, seed: int, epoch: int) -> list[int]:
 class Log:
     """A file of JSON lines; what a stopped run wrote after its last saved state is taken back."""
 
-    def __init__(self, path: Path, state: RunState) -> None:
+    def __init__(
+        self,
+        path: Path,
+        state: RunState,
+        on_entry: Callable[[dict[str, Any]], None] | None,
+    ) -> None:
         self._path = path
+        self._on_entry = on_entry
         if not processes.is_first():
             return
         kept = []
@@ -300,17 +309,25 @@ class Log:
                     kept.append(line)
         path.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
 
-    def write(self, entry: dict[str, object]) -> None:
-        """Add a line."""
+    def write(self, entry: dict[str, Any]) -> None:
+        """Add a line, and hand it on."""
+        if self._on_entry is not None:
+            self._on_entry(entry)
         if processes.is_first():
             with self._path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(entry) + "\n")
 
 
-def _entry(line: str) -> dict[str, int]:
+def read_log(path: Path) -> list[dict[str, Any]]:
+    """The entries of a log, in order."""
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    return [entry for entry in map(_entry, lines) if entry]
+
+
+def _entry(line: str) -> dict[str, Any]:
     """A line of the log; empty for one that was being written when the run was killed."""
     try:
-        entry: dict[str, int] = json.loads(line)
+        entry: dict[str, Any] = json.loads(line)
     except ValueError:
         return {}
     return entry

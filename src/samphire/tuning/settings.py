@@ -92,12 +92,18 @@ class TuneSettings:
         return self.task != "interactive"
 
 
-def as_toml(settings: TuneSettings) -> str:
-    """The settings as TOML, every one of them; :func:`of_toml` reads it."""
+def settings_record(settings: TuneSettings) -> dict[str, Any]:
+    """The settings as :func:`make_settings` takes them, every one."""
     adaptation = settings.adaptation
     top = {field.name: getattr(settings, field.name) for field in fields(settings)[1:]}
     top |= {"decoder": adaptation.decoder, "classes": list(adaptation.classes)}
-    method = {"name": adaptation.name, **asdict(adaptation.method)}
+    return {**top, "method": {"name": adaptation.name, **asdict(adaptation.method)}}
+
+
+def as_toml(settings: TuneSettings) -> str:
+    """The settings as TOML; :func:`of_toml` reads it."""
+    top = settings_record(settings)
+    method = top.pop("method")
     lines = [f"{name} = {_toml(value)}" for name, value in top.items()]
     lines += ["", "[method]", *(f"{name} = {_toml(value)}" for name, value in method.items())]
     return "\n".join(lines) + "\n"

@@ -186,7 +186,11 @@ def test_an_interval_around_zero_is_no_clear_change(report):
     for place, other in ((0, evaluation(1)), (1, evaluation(3))):
         cases[place] = other.cases[place]
     parser = parse(
-        page(replace(report, evaluations={"points": (before, Evaluation("points", 2.0, tuple(cases)))}))
+        page(
+            replace(
+                report, evaluations={"points": (before, Evaluation("points", 2.0, tuple(cases)))}
+            )
+        )
     )
     assert "Mean Dice did not clearly change" in parser.text
 
@@ -260,6 +264,7 @@ def test_text_from_outside_stays_text(report):
     evil = [
         Evaluation(
             "points",
+            2.0,
             tuple(replace(case, id=EVIL + case.id, target=EVIL) for case in each.cases),
             failures=((EVIL, EVIL),),
         )
