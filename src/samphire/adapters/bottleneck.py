@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from samphire.adapters.inject import Plan
-from samphire.adapters.sites import linear_at, mlp_paths, transformer_blocks
+from samphire.adapters.sites import check_blocks, linear_at, mlp_paths, transformer_blocks
 from samphire.errors import AdapterError
 from samphire.model.sam import Sam
 from samphire.model.tiny_attention import Mlp
@@ -37,6 +37,7 @@ class Bottleneck:
     blocks: str = "all"
 
     def __post_init__(self) -> None:
+        check_blocks(self.blocks)
         if not (0 < self.ratio <= 4 and 0 < self.scale < math.inf):
             raise AdapterError(
                 f"ratio {self.ratio}, scale {self.scale}: expected a ratio up to 4, both above 0, "

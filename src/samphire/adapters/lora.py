@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from samphire.adapters.inject import Plan
-from samphire.adapters.sites import linear_at, mlp_paths, qkv_rows, transformer_blocks
+from samphire.adapters.sites import check_blocks, linear_at, mlp_paths, qkv_rows, transformer_blocks
 from samphire.errors import AdapterError
 from samphire.model.sam import Sam
 from samphire.model.two_way_transformer import Attention as DecoderAttention
@@ -48,6 +48,7 @@ class Lora:
             raise AdapterError(
                 f"rank {self.rank}, alpha {self.alpha}: expected both above 0, and finite"
             )
+        check_blocks(self.blocks)
         if not self.targets or not set(self.targets) <= set(TARGETS):
             raise AdapterError(f"targets {self.targets}: expected some of {', '.join(TARGETS)}")
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from samphire.adapters.inject import Plan
-from samphire.adapters.sites import ENCODER, chosen_blocks, encoder_blocks
+from samphire.adapters.sites import ENCODER, check_blocks, chosen_blocks, encoder_blocks
 from samphire.errors import AdapterError
 from samphire.model.layer_norm import LayerNorm2d
 from samphire.model.sam import Sam
@@ -44,6 +44,7 @@ class Partial:
     layer_decay: float = 1.0
 
     def __post_init__(self) -> None:
+        check_blocks(self.blocks)
         if not self.parts or not set(self.parts) <= set(PARTS):
             raise AdapterError(f"parts {self.parts}: expected some of {', '.join(PARTS)}")
         if not 0 < self.layer_decay <= 1:

@@ -55,21 +55,28 @@ def encoder_blocks(sam: Sam) -> list[str]:
     ]
 
 
+def check_blocks(blocks: str) -> None:
+    """Refuse, before there is a model, what names no blocks of any.
+
+    Raises:
+        AdapterError: it is neither ``all`` nor ``last:k``.
+    """
+    if blocks != "all" and not _LAST.fullmatch(blocks):
+        raise AdapterError(f"blocks {blocks!r}: expected all, or last:k, for example last:2")
+
+
 def chosen_blocks(sam: Sam, blocks: str) -> list[str]:
     """Paths of the blocks that ``all`` or ``last:k`` names.
 
     Raises:
         AdapterError: it names none, or more than there are.
     """
+    check_blocks(blocks)
     paths = encoder_blocks(sam)
-    if blocks == "all":
-        return paths
-    found = _LAST.fullmatch(blocks)
-    if found is None or int(found[1]) > len(paths):
-        raise AdapterError(
-            f"blocks {blocks!r}: expected all, or last:k with k from 1 to {len(paths)}"
-        )
-    return paths[-int(found[1]) :]
+    last = len(paths) if blocks == "all" else int(blocks.removeprefix("last:"))
+    if last > len(paths):
+        raise AdapterError(f"blocks {blocks!r}: the image encoder has {len(paths)}")
+    return paths[-last:]
 
 
 def transformer_blocks(sam: Sam, blocks: str) -> list[str]:

@@ -1,0 +1,186 @@
+"""``samphire tune``: from a folder to an adapter that can be used, with tiny weights."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import cv2
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from tuning.discs import read
+
+import samphire
+from samphire.cli.__main__ import cli
+from samphire.samples.split_file import load_splits
+from samphire.tuning.settings import make_settings, of_toml
+from samphire.weights.adapter_file import load_adapter
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("SAMPHIRE_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Eight pictures with a disc and a square each, in folders images and masks."""
+    for index in range(8):
+        labelled = read(index, 2)
+        label_map = np.zeros(labelled.image.shape[:2], np.uint8)
+        for label, mask in enumerate(labelled.objects.to_array(), start=1):
+            label_map[mask] = label
+        for name, pixels in (("images", labelled.image[:, :, ::-1]), ("masks", label_map)):
+            path = tmp_path / "data" / name / f"{index}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            cv2.imwrite(str(path), pixels)
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def config(tmp_path):
+    path = tmp_path / "quick.toml"
+    path.write_text('batch_size = 2\ncorrections = 1\naugment = "none"\n', encoding="utf-8")
+    return str(path)
+
+
+def tune(*arguments):
+    return CliRunner().invoke(cli, ["tune", *map(str, arguments)])
+
+
+@pytest.mark.slow
+def test_a_folder_becomes_an_adapter_that_classifies(folder, config, tiny_weights, tmp_path):
+    run = tmp_path / "run"
+    done = tune(
+        folder, "--task", "both", "--classes", "disc, square", "--method", "lora",
+        "--blocks", "last:1", "--rank", 2, "--epochs", 2, "--config", config,
+        "--model", tiny_weights, "--output", run, "--json", "--tensorboard",
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    results = json.loads(done.stdout)
+    assert [each["protocol"] for each in results["protocols"]] == ["points", "box", "semantic"]
+    assert results["split"] == "test"
+    said = done.stderr
+    assert "6 samples to train on, 1 to validate on, 1 held out" in said
+    assert "estimated, for all 2 epochs" in said
+    assert said.index("trains: image encoder, block 5 of 5") < said.index("estimated")
+    assert {path.name for path in run.iterdir()} >= {
+        "adapter.safetensors", "last.safetensors", "splits.json", "config.toml", "results.json",
+        "environment.json", "log.jsonl", "state.pt", "report.html", "cases-points.csv",
+    }  # fmt: skip
+    assert list(run.glob("events.out.tfevents*"))
+    adapter = load_adapter(run / "adapter.safetensors")
+    assert adapter.adaptation.classes == ("disc", "square")
+    assert adapter.data["train"] == 6
+    assert adapter.metrics["held_out"] == results
+    engine = samphire.load(tiny_weights, adapter=run / "adapter.safetensors", device="cpu")
+    masks = samphire.classify(engine, folder / "images" / "0.png")
+    assert masks.name == ("disc", "square")
+    page = (run / "report.html").read_text(encoding="utf-8")
+    assert "Tuning on data" in page
+    assert page.count("data:image/jpeg") >= 3
+    split = load_splits(run / "splits.json")
+    assert len(split.ids("train")) == 6
+
+
+@pytest.mark.slow
+def test_the_same_command_goes_on_and_another_needs_force(folder, config, tiny_weights, tmp_path):
+    given = [folder, "--epochs", 1, "--config", config, "--model", tiny_weights]
+    given += ["--output", tmp_path / "run"]
+    assert tune(*given).exit_code == 0
+    adapter = (tmp_path / "run" / "last.safetensors").read_bytes()
+    again = tune(*given)
+    assert again.exit_code == 0, again.output
+    assert (tmp_path / "run" / "last.safetensors").read_bytes() == adapter
+    other = tune(*given, "--seed", 5)
+    assert other.exit_code == 1
+    assert "other settings or data" in str(other.exception)
+    assert tune(*given, "--seed", 5, "--force").exit_code == 0
+    # what the data was is remembered: another picture is noticed
+    path = folder / "images" / "0.png"
+    path.write_bytes((folder / "images" / "1.png").read_bytes())
+    changed = tune(*given, "--seed", 5)
+    assert changed.exit_code == 1
+    assert "0.png" in str(changed.exception)
+
+
+@pytest.mark.slow
+def test_a_killed_run_ends_in_the_same_adapter(folder, config, tiny_weights, tmp_path):
+    def command(run):
+        code = "import sys, torch; torch.set_num_threads(1); from samphire.tuning import loop; "
+        code += "loop.SAVE_SECONDS = 0.0; from samphire.cli.__main__ import main; main()"
+        given = ["tune", folder, "--epochs", 6, "--config", config, "--model", tiny_weights]
+        return [sys.executable, "-c", code, *map(str, [*given, "--output", tmp_path / run])]
+
+    subprocess.run(command("whole"), check=True, capture_output=True)
+    log = tmp_path / "cut" / "log.jsonl"
+    process = subprocess.Popen(command("cut"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while process.poll() is None and (not log.exists() or log.read_text().count("\n") < 5):
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    subprocess.run(command("cut"), check=True, capture_output=True)
+    whole, cut = (tmp_path / run / "last.safetensors" for run in ("whole", "cut"))
+    assert whole.read_bytes() == cut.read_bytes()
+
+
+@pytest.mark.slow
+def test_torchrun_starts_two_that_write_one_run(folder, config, tiny_weights, tmp_path):
+    given = ["tune", folder, "--epochs", 1, "--config", config, "--model", tiny_weights]
+    given += ["--device", "cpu", "--output", tmp_path / "run", "--no-cache"]
+    done = subprocess.run(
+        [
+            sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2",
+            "--rdzv-backend", "c10d", "--rdzv-endpoint", "127.0.0.1:0",
+            "-m", "samphire.cli.__main__", *map(str, given),
+        ],
+        capture_output=True, text=True, check=False, env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.strip() == str(tmp_path / "run" / "adapter.safetensors")
+    assert done.stderr.count("held out") == 1
+
+
+def test_settings_come_from_the_file_and_options_go_over_them(tmp_path):
+    path = tmp_path / "tune.toml"
+    text = 'task = "semantic"\nclasses = ["a"]\nepochs = 9\n[method]\nname = "lora"\nrank = 4\n'
+    path.write_text(text, encoding="utf-8")
+    done = tune("--config", path, "--print-config", "--epochs", 3)
+    settings = make_settings(of_toml(done.stdout))
+    assert (settings.epochs, settings.adaptation.method.rank) == (3, 4)
+    other = tune("--config", path, "--print-config", "--method", "decoder")
+    assert make_settings(of_toml(other.stdout)).adaptation.name == "decoder"
+    assert (
+        tune("--config", path, "--print-config").stdout
+        == tune("--config", path, "--print-config", "--epochs", 9).stdout
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ([], "give DATA"),
+        (["nowhere", "--output", "run"], "nowhere: no such file"),
+        ([".", "--output", "run", "--splits", "none.json"], "none.json: no such file"),
+        ([".", "--output", "run", "--model", "vit_x"], "vit_x"),
+        (["--print-config", "--task", "semantic"], "need names of classes"),
+        (["--print-config", "--rank", "4"], "no setting 'rank'"),
+        (["--print-config", "--config", "none.toml"], "none.toml"),
+        (["--print-config", "--method", "lora", "--blocks", "some"], "blocks"),
+    ],
+)
+def test_wrong_usage_is_said_at_once(arguments, says, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = tune(*arguments)
+    assert done.exit_code == 2
+    assert says in done.output
+
+
+def test_data_without_named_classes_asks_for_them(folder, tiny_weights, tmp_path):
+    done = tune(folder, "--task", "semantic", "--output", tmp_path / "run", "--model", tiny_weights)
+    assert done.exit_code == 2
+    assert "give --classes" in done.output
+    assert not (tmp_path / "run").exists()
