@@ -14,6 +14,8 @@ from samphire.adapters.partial import Decoder, Partial
 from samphire.adapters.sites import encoder_blocks, first_trained
 from samphire.errors import AdapterError
 
+pytestmark = pytest.mark.slow
+
 EVERY = [
     Lora(),
     Lora(targets=("q", "k", "v", "proj", "mlp"), blocks="last:1", rank_stabilised=True),
@@ -36,7 +38,6 @@ def test_an_untrained_adapter_answers_bit_for_bit_as_the_base(method, sam, pixel
             assert torch.equal(expected, found)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("method", EVERY, ids=repr)
 def test_training_changes_what_is_listed_and_nothing_of_the_base(method, sam, pixels):
     before = {name: value.clone() for name, value in sam.state_dict().items()}
@@ -76,7 +77,6 @@ def test_in_half_precision_an_untrained_adapter_is_the_identity_too(method, sam,
     assert torch.equal(expected, found)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("method", [Lora(targets=("q", "v", "proj", "mlp")), Bottleneck()])
 def test_a_compiled_adapter_is_one_graph_with_the_same_gradients(method, sam, pixels):
     adapted = Adaptation(method, decoder=False).apply(sam)
@@ -96,7 +96,6 @@ def test_a_compiled_adapter_is_one_graph_with_the_same_gradients(method, sam, pi
         assert torch.allclose(plain, compiled, rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("method", EVERY, ids=repr)
 def test_tensors_bring_a_trained_adapter_back(method, sam, pixels):
     adaptation = Adaptation(method, classes=("a",))
@@ -109,7 +108,6 @@ def test_tensors_bring_a_trained_adapter_back(method, sam, pixels):
             assert torch.equal(expected, found)
 
 
-@pytest.mark.slow
 def test_two_adapters_on_one_base_do_not_meet(sam, pixels):
     first, second = Adaptation(Lora()).apply(sam), Adaptation(Bottleneck()).apply(sam)
     with torch.no_grad():
@@ -143,7 +141,6 @@ def test_parameters_are_as_many_as_the_formulas_say(vit_t):
     assert sum(value.numel() for value in decoder.values()) == 4_058_340
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("method", "first"),
     [

@@ -21,6 +21,8 @@ from samphire.samples.split import make_splits
 from samphire.samples.split_file import save_splits
 from samphire.weights.adapter_file import AdapterFile
 
+pytestmark = pytest.mark.slow
+
 SPLIT = {"a": "train", "b": "test", "c": "test", "d": "val"}
 
 
@@ -99,7 +101,6 @@ def test_the_table_names_protocol_pixels_and_counts(invoke, discs):
         assert absent not in words
 
 
-@pytest.mark.slow
 def test_twenty_clicks_tell_how_many_a_good_mask_takes(invoke, discs):
     result = invoke(discs, "--protocol", "points", "--clicks", 20, "--json")
     figures = json.loads(result.stdout)["figures"]
@@ -129,7 +130,6 @@ def test_files_hold_each_case_and_the_summary(invoke, discs, tmp_path):
     assert before == ((out / "summary.json").read_bytes(), (out / "cases.csv").read_bytes())
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("method", [Decoder(), Bottleneck()], ids=["decoder", "encoder"])
 def test_an_adapter_is_compared_with_its_base_case_by_case(
     invoke, discs, tiny_engine, tmp_path, method
@@ -182,7 +182,6 @@ def test_semantic_without_classes_is_wrong_usage_that_says_how(
         assert "samphire tune" in result.exception.message
 
 
-@pytest.mark.slow
 def test_everything_is_measured_by_recall(invoke, discs, tmp_path):
     out = tmp_path / "out"
     result = invoke(discs, "--protocol", "everything", "--output", out, "--json")
@@ -239,7 +238,6 @@ def test_wrong_options_are_refused_before_the_model_is_loaded(invoke, discs, tmp
     assert result.exception.exit_code == 2
 
 
-@pytest.mark.slow
 def test_real_volumes_are_measured_whole_and_in_millimetres(invoke, data, tmp_path):
     folder, out = data / "medical" / "hippocampus", tmp_path / "out"
     result = invoke(folder, "--protocol", "box", "--split", "val", "--output", out, "--json")

@@ -22,6 +22,8 @@ from samphire.predict.everything import segment_everything
 from samphire.predict.everything_settings import EverythingSettings
 from samphire.weights.adapter_file import load_adapter
 
+pytestmark = pytest.mark.slow
+
 CLASSES = ("ulcer", "polyp", "fold")
 ANY = ["--points-per-side", "3", "--min-predicted-iou", "0", "--min-stability", "0"]
 SETTINGS = EverythingSettings(points_per_side=3, min_predicted_iou=0, min_stability=0)
@@ -129,7 +131,6 @@ def test_a_pipe_takes_the_classes_alone(invoke, photo, adapters):
     assert [mask["name"] for mask in json.loads(result.stdout)["annotations"]] == ["polyp", "fold"]
 
 
-@pytest.mark.slow
 def test_two_processes_predict_what_one_does(invoke, photos, adapters):
     line = ["predict", photos, "--adapter", adapters["classes"], "--no-cache"]
     assert invoke(*line, "--output", "one").return_value == 0
@@ -194,7 +195,6 @@ def test_segment_wears_the_adapter(invoke, photo, adapters, tiny_engine, kind):
     assert plain.predicted_iou[0] != expected.predicted_iou[0]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_everything_wears_the_adapter_in_every_process(invoke, photos, adapters, tiny_engine, jobs):
     result = invoke("everything", photos, *ANY, "--adapter", adapters["lora"], "--jobs", jobs)

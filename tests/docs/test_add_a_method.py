@@ -13,6 +13,8 @@ from samphire.errors import AdapterError
 from samphire.model import variants
 from samphire.weights.adapter_file import AdapterFile, load_adapter
 
+pytestmark = pytest.mark.slow
+
 PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "add-a-method.md"
 BLOCKS = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.M | re.S)
 

@@ -24,6 +24,8 @@ from samphire.evaluation.prompts import Click, box_of, errors, farthest_click
 from samphire.masks import Masks
 from samphire.predict.upscale import upscale
 
+pytestmark = pytest.mark.slow
+
 HEIGHT, WIDTH = 48, 80
 SIDE = 16  # of the tiny model's logits
 

@@ -14,6 +14,8 @@ from samphire.formats import FORMATS, Picture
 from samphire.masks import Masks
 from samphire.samples.find import open_data
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("kind", ["coco", "coco-polygons", "labelme", "png", "label-map"])
 @settings(deadline=None)

@@ -27,6 +27,8 @@ from samphire.tuning.loop import ADAPTER, LAST, LOG, STATE, fit, learning_rate_s
 from samphire.tuning.settings import TuneSettings
 from samphire.weights.adapter_file import load_adapter
 
+pytestmark = pytest.mark.slow
+
 TRAIN, VAL = discs(4), discs(2, first=100)
 QUICK = {"epochs": 2, "batch_size": 2, "corrections": 1, "augment": "none"}
 
@@ -51,7 +53,6 @@ def untimed(folder):
     return [{key: value for key, value in line.items() if key != "seconds"} for line in lines]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("settings", "first", "last"),
     [(semantic, 0.3, 0.8), (interactive, 0.3, 0.6)],
@@ -69,7 +70,6 @@ def test_pictures_are_learned(settings, first, last, tiny_engine, tmp_path):
     assert load_adapter(tmp_path / LAST).metrics["score"] == scores[-1]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "settings",
     [
@@ -93,7 +93,6 @@ def test_two_runs_with_one_seed_are_the_same_to_the_byte(settings, tiny_engine, 
     assert all(torch.equal(value, after[name]) for name, value in before.items())
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("stop", [1, 2, 3])
 def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(stop, tiny_engine, tmp_path):
     settings = semantic(task="both", augment="flips")
@@ -139,7 +138,6 @@ def script(folder, *, world=False, epochs=3, batch=1):
     return [sys.executable, "-c", textwrap.dedent(text)]
 
 
-@pytest.mark.slow
 def test_a_run_killed_at_any_moment_ends_as_a_whole_one(tmp_path):
     subprocess.run(script(tmp_path / "whole"), check=True)
     rng = np.random.default_rng(0)
@@ -159,7 +157,6 @@ def test_a_run_killed_at_any_moment_ends_as_a_whole_one(tmp_path):
     assert untimed(tmp_path / "whole") == untimed(tmp_path / "cut")
 
 
-@pytest.mark.slow
 def test_two_processes_answer_as_one(tmp_path):
     subprocess.run(script(tmp_path / "one", epochs=2, batch=2), check=True)
     environment = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29581", "WORLD_SIZE": "2"}
@@ -179,7 +176,6 @@ def test_two_processes_answer_as_one(tmp_path):
     assert len(scores[0]) == len(scores[1]) == 4
 
 
-@pytest.mark.slow
 def test_kept_tokens_change_nothing_and_save_the_encoder(tiny_engine, tmp_path):
     settings = semantic()
     fit(tiny_engine, TRAIN, VAL, settings, tmp_path / "plain")

@@ -20,6 +20,8 @@ from samphire.model.variants import tiny, vit
 from samphire.weights.adapter_file import AdapterFile
 from samphire.weights.peft import CONFIG, MODEL, load_peft, save_peft
 
+pytestmark = pytest.mark.slow
+
 EVERY = ("q", "k", "v", "proj", "mlp", "decoder")
 METHODS = {
     "q, v": Lora(rank=2, alpha=3.0),
@@ -304,13 +306,11 @@ def check_that_peft_answers_as_ours(peft, engine, adapter, folder):
     assert all(torch.equal(read.tensors[name], value) for name, value in adapter.tensors.items())
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
 def test_peft_answers_as_ours_and_saves_what_ours_reads(peft, engine, method, tmp_path):
     check_that_peft_answers_as_ours(peft, engine, adapter_of(engine, method), tmp_path)
 
 
-@pytest.mark.slow
 def test_peft_answers_as_ours_where_the_decoder_trained(peft, engine, tmp_path):
     adapter = adapter_of(engine, Lora(rank=2, targets=("v", "mlp")), decoder=True)
     check_that_peft_answers_as_ours(peft, engine, adapter, tmp_path)
@@ -334,7 +334,6 @@ CONFIGS = {
 }
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("settings", CONFIGS.values(), ids=CONFIGS)
 def test_ours_answers_as_peft(peft, engine, settings, tmp_path):
     theirs = peft.get_peft_model(copy_of(engine), peft.LoraConfig(**settings)).eval()
@@ -351,7 +350,6 @@ def test_ours_answers_as_peft(peft, engine, settings, tmp_path):
     assert (read.base_id, read.preprocessing) == (engine.info.base_id, engine.info.preprocessing)
 
 
-@pytest.mark.slow
 def test_peft_adapters_of_one_late_block_name_that_block(peft, tmp_path):
     engine = toy("vit")
     last = encoder_blocks(engine.module)[-1]

@@ -23,6 +23,8 @@ from samphire.tuning.report.page import (
     write_report,
 )
 
+pytestmark = pytest.mark.slow
+
 VOID = {"meta", "link", "img", "br", "circle", "path"}
 EVIL = '<script>alert("1")</script>&$style ${x}'
 IMAGE = np.full((60, 80, 3), 120, np.uint8)
