@@ -1,27 +1,34 @@
 """What the site's builder cannot write itself: pages made from the program and from the notebook.
 
-    python docs/generate.py             the command line, the decisions, the notebook
+    python docs/generate.py             the command line, the settings, the decisions, the notebook
     python docs/generate.py --execute   run the notebook first, and keep what it shows
 
-The first two pages are committed, and tests/docs/ fails when they are stale. The notebook's page is
-made for each build.
+The first three pages are committed, and tests/docs/ fails when they are stale. The notebook's page
+is made for each build.
 """
 
+import inspect
+import json
 import re
 import sys
+from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import click
 import nbformat
 from nbclient import NotebookClient
 
+from samphire.adapters import METHODS, Adaptation
 from samphire.cli.__main__ import cli
+from samphire.tuning.settings import TuneSettings
 
 DOCS = Path(__file__).parent
 NOTEBOOK = DOCS / "tutorial" / "first-masks.ipynb"
 HELP = cli.context_settings["help_option_names"]
 COMMANDS, DECISIONS = DOCS / "reference" / "command-line.md", DOCS / "reference" / "decisions.md"
+SETTINGS = DOCS / "reference" / "tune-settings.md"
 
 
 def command_line_page() -> str:
@@ -47,6 +54,47 @@ def _commands(
     return [(words, command)] + [
         row for name, inner in below for row in _commands(inner, (*words, name))
     ]
+
+
+def settings_page() -> str:
+    """Every setting of a tuning run, as the docstrings of the settings explain it."""
+    run = [*_settings(Adaptation, leave_out="method"), *_settings(TuneSettings, "adaptation")]
+    parts = [
+        "# Settings of a tuning run\n\n"
+        "What the file of `samphire tune --config` may say, in TOML; what is left out has its\n"
+        "default. [Tuning](tuning.md) says what they do and why the defaults are what they are.\n"
+        "This page is made from the program.\n",
+        "## Of the run\n\n" + _table(run),
+    ]
+    for name, kind in METHODS.items():
+        rows = list(_settings(kind))
+        text = _table(rows) if rows else "No settings: nothing trains beside the decoder.\n"
+        parts.append(
+            f'## Of the method {name}\n\nBelow `[method]` and `name = "{name}"`.\n\n{text}'
+        )
+    return "\n".join(parts)
+
+
+def _settings(kind: Any, leave_out: str = "") -> Iterator[tuple[str, str, str]]:  # noqa: ANN401 - a dataclass
+    """Name, default and meaning of each field; a field without a line in the docstring raises."""
+    told = dict(
+        re.findall(r"^    (\w+): (.*(?:\n {8}.*)*)", inspect.getdoc(kind) or "", re.MULTILINE)
+    )
+    hints = get_type_hints(kind)
+    for field in fields(kind):
+        if field.name == leave_out:
+            continue
+        meaning = re.sub(r"\s+", " ", told[field.name]).replace("``", "`")
+        names = [f"`{each}`" for each in get_args(hints[field.name]) if isinstance(each, str)]
+        if not all(name in meaning for name in names):
+            meaning += f" One of {', '.join(names)}."
+        yield field.name, json.dumps(field.default), meaning
+
+
+def _table(rows: list[tuple[str, str, str]]) -> str:
+    lines = ["| setting | default | meaning |", "|---|---|---|"]
+    lines += [f"| `{name}` | `{default}` | {meaning} |" for name, default, meaning in rows]
+    return "\n".join(lines) + "\n"
 
 
 def decisions_page() -> str:
@@ -113,6 +161,7 @@ def main() -> None:
     if sys.argv[1:] == ["--execute"]:
         nbformat.write(execute(notebook), NOTEBOOK)
     COMMANDS.write_text(command_line_page(), encoding="utf-8")
+    SETTINGS.write_text(settings_page(), encoding="utf-8")
     DECISIONS.write_text(decisions_page(), encoding="utf-8")
     NOTEBOOK.with_suffix(".md").write_text(notebook_page(notebook), encoding="utf-8")
 

@@ -1,16 +1,31 @@
 """Pages made from the program are not stale, the notebook runs, the site fetches nothing."""
 
 import importlib.util
+import json
 import os
 import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import nbformat
+import numpy as np
 import pytest
+import torch
+from safetensors import safe_open
 
 from samphire import errors
+from samphire.adapters import METHODS, Adaptation
+from samphire.adapters.lora import Lora
+from samphire.evaluation.agreement import agreement
+from samphire.evaluation.everything import Picture, Proposals
+from samphire.evaluation.protocols import Case, Evaluation
+from samphire.evaluation.recall import Recall
+from samphire.evaluation.report import PROTOCOLS, write_cases
+from samphire.model import variants
+from samphire.tuning.settings import Task, make_settings, settings_record
+from samphire.weights.adapter_file import AdapterFile
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOK = ROOT / "docs" / "tutorial" / "first-masks.ipynb"
@@ -37,7 +52,18 @@ def test_the_page_of_the_command_line_is_what_help_says(generate):
 
 def test_the_page_of_the_command_line_has_every_command(generate):
     page = generate.command_line_page()
-    for command in ("segment", "models", "models fetch", "doctor", "demo"):
+    for command in (
+        "segment",
+        "tune",
+        "evaluate",
+        "predict",
+        "merge",
+        "data check",
+        "models",
+        "models fetch",
+        "doctor",
+        "demo",
+    ):
         assert f"\n## samphire {command}\n" in page
     assert "--background-point X,Y" in page
 
@@ -47,6 +73,77 @@ def test_the_list_of_decisions_has_every_record(generate):
     assert page == generate.decisions_page(), "stale: python docs/generate.py"
     for record in (ROOT / "docs" / "decisions").glob("*.md"):
         assert f"(../decisions/{record.name})" in page
+
+
+def test_the_page_of_settings_is_what_the_docstrings_say(generate):
+    assert generate.SETTINGS.read_text() == generate.settings_page(), "stale: docs/generate.py"
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_page_of_settings_has_every_setting_with_its_default(generate, method):
+    page = generate.SETTINGS.read_text()
+    general, *sections = page.split("\n## Of the method ")
+    record = settings_record(make_settings({"method": {"name": method}}))
+    own = record.pop("method")
+    del own["name"]
+    (section,) = [each for each in sections if each.startswith(f"{method}\n")]
+    for text, settings in ((general, record), (section, own)):
+        found = dict(re.findall(r"^\| `(\w+)` \| `([^`]+)` \| \S", text, re.MULTILINE))
+        assert found == {name: json.dumps(value) for name, value in settings.items()}
+
+
+def test_the_page_of_tuning_has_every_method_and_task_and_every_note_of_a_file(tmp_path):
+    page = (ROOT / "docs" / "reference" / "tuning.md").read_text()
+    assert set(re.findall(r"^\| `(\w+)` \| .* / [\d,]+ \|$", page, re.MULTILINE)) == set(METHODS)
+    for task in get_args(Task):
+        assert f"| `{task}` |" in page
+    adaptation = Adaptation(Lora())
+    file = AdapterFile(adaptation, "toy", "0" * 64, "sam-64", {"x": torch.zeros(1)})
+    file.save(tmp_path / "a.safetensors")
+    with safe_open(tmp_path / "a.safetensors", framework="numpy") as written:
+        notes = written.metadata()
+    section = page.partition("## The adapter's file")[2]
+    assert set(re.findall(r"`(\w+)`", "".join(re.findall(r"^\| (`[^|]+) \|", section, re.M)))) == (
+        set(notes)
+    )
+
+
+@pytest.mark.parametrize("variant", ["vit_t", "vit_b"])
+def test_the_page_of_tuning_counts_what_trains(variant):
+    page = (ROOT / "docs" / "reference" / "tuning.md").read_text()
+    rows = re.findall(r"^\| `(\w+)` \| .* \| ([\d,]+) / ([\d,]+) \|$", page, re.MULTILINE)
+    told = {name: counts[variant == "vit_b"].replace(",", "") for name, *counts in rows}
+    with torch.device("meta"):
+        sam = getattr(variants, variant)()
+    for name, kind in METHODS.items():
+        plan = kind().plan(sam)
+        count = sum(v.numel() for module in plan.modules.values() for v in module.parameters())
+        count += sum(sam.get_parameter(path).numel() for path in plan.own)
+        if name == "decoder":
+            count = sum(value.numel() for value in sam.mask_decoder.parameters())
+        assert told[name] == str(count)
+
+
+def test_the_page_of_evaluation_has_every_protocol_and_every_column(tmp_path):
+    page = (ROOT / "docs" / "reference" / "evaluation.md").read_text()
+    for protocol in PROTOCOLS:
+        assert f"| `{protocol}` |" in page
+    square = np.ones((4, 4), np.bool_)
+    case = Case("a", "a", "object 1", agreement(square, square, spacing=(1, 1)), (1.0, 1.0), 1.0)
+    write_cases(tmp_path / "cases.csv", Evaluation("points", 2.0, (case,)))
+    recall = Recall(np.ones((4, 10)), np.ones(4))
+    write_cases(tmp_path / "pictures.csv", Proposals((Picture("a", "a", recall, 3),)))
+    section = page.partition("## Columns of cases.csv")[2]
+    for name in ("cases.csv", "pictures.csv"):
+        for column in (tmp_path / name).read_text().partition("\n")[0].split(","):
+            assert f"`{column}`" in section
+
+
+def test_every_page_is_in_the_navigation():
+    navigation = (ROOT / "mkdocs.yml").read_text().partition("\nnav:")[2]
+    for folder in ("tutorial", "how-to", "explanation", "reference"):
+        for page in (ROOT / "docs" / folder).glob("*.md"):
+            assert f": {folder}/{page.name}\n" in navigation
 
 
 def test_the_page_of_errors_has_every_error_with_the_builtin_it_is():

@@ -17,7 +17,6 @@ import pytest
 
 from samphire.cli.__main__ import cli
 from samphire.cli.demo import demo_photo
-from samphire.weights.store import cache_dir
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
@@ -58,6 +57,7 @@ def _table_lines(page: Path) -> dict[str, list[str]]:
 
 
 PYTHON = {_name(page): _blocks(page, "python") for page in PAGES}
+del PYTHON["docs/tutorial/tune.md"]  # uses what its commands make: test_tune_tutorial.py
 TABLES = {
     f"{_name(page)}: {first}": lines
     for page in PAGES
@@ -80,17 +80,6 @@ def files(tmp_path_factory) -> Path:
     assert cv2.imwrite(str(folder / "slice.tif"), hounsfield)
     np.save(folder / "volume.npy", np.stack([hounsfield] * 3))
     return folder
-
-
-@pytest.fixture
-def own_cache(files, monkeypatch) -> None:
-    """A cache with the real weights and with no embeddings of a person's."""
-    (files / "cache").mkdir(exist_ok=True)
-    for name in ("weights", "downloads"):
-        link = files / "cache" / name
-        if not link.is_symlink():
-            link.symlink_to(cache_dir() / name, target_is_directory=True)
-    monkeypatch.setenv("SAMPHIRE_CACHE", str(files / "cache"))
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ class Lora:
 
     Attributes:
         rank: of each update.
-        alpha: strength; see the formula above.
+        alpha: strength: the update is multiplied by it, and divided by the rank.
         targets: ``q``, ``k``, ``v`` of the encoder's attention, its output ``proj``, both layers of
             its ``mlp``; ``decoder``: queries and values of the decoder's attention.
         blocks: of the encoder, ``all`` or ``last:k``.

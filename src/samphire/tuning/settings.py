@@ -34,7 +34,7 @@ class TuneSettings:
 
     Attributes:
         adaptation: what trains.
-        task: ``interactive``, by simulated prompts; ``semantic``, classes without prompts; both.
+        task: ``interactive``, by simulated prompts; ``semantic``, classes without them; ``both``.
         epochs: at most so often each picture is seen.
         patience: stop after so many epochs without a better validation score.
         batch_size: pictures a step; each is run alone, so it costs no memory.
@@ -46,7 +46,7 @@ class TuneSettings:
         weight_decay: of matrices.
         warm_up: share of all steps in which the learning rate rises.
         clip: largest norm of the gradient.
-        augment: ``none``, the eight ``flips``, or ``full``: see ``augment.py``.
+        augment: ``none``, the eight ``flips`` and turns, or ``full``: also zoom, shift and light.
         precision: of the encoder that trains and of the decoder; losses are float32.
         seed: of everything that is drawn.
     """
