@@ -31,7 +31,5 @@ def test_nothing_is_kept_where_the_whole_encoder_trains(tiny_engine):
 
 
 def test_more_epochs_take_longer(tiny_engine):
-    short, long = (
-        rehearse(tiny_engine, TRAIN, VAL, semantic(epochs=n)).seconds for n in (1, 1000)
-    )
+    short, long = (rehearse(tiny_engine, TRAIN, VAL, semantic(epochs=n)).seconds for n in (1, 1000))
     assert long > 10 * short

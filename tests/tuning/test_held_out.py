@@ -41,9 +41,7 @@ def test_the_base_is_measured_on_the_same_cases_and_an_untrained_adapter_equals_
         assert [(case.id, case.target) for case in before.cases] == [
             (case.id, case.target) for case in after.cases
         ]
-        assert [case.agreement for case in before.cases] == [
-            case.agreement for case in after.cases
-        ]
+        assert [case.agreement for case in before.cases] == [case.agreement for case in after.cases]
 
 
 @pytest.mark.slow

@@ -41,6 +41,7 @@ def test_the_order_of_the_pictures_does_not_matter(tiny_engine):
     assert forwards.score == pytest.approx(backwards.score, abs=1e-12)
 
 
+@pytest.mark.slow
 def test_a_picture_that_cannot_be_read_is_not_left_out_of_the_score(tiny_engine, tmp_path):
     broken = replace(VAL[1], read=lambda: given(ImageError("cut short")))
     with pytest.raises(DataError, match="disc-101: cut short"):
