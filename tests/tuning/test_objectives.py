@@ -170,17 +170,32 @@ def test_prompts_stay_on_their_object_through_view_and_frame(height, width, reco
         assert abs(found - true) <= most + 1e-6
 
 
+class Answering:
+    """A model that always gives the same answer, all or nothing, and keeps what it was asked."""
+
+    def __init__(self, *, everything):
+        self.logit, self.clicks = (9.0 if everything else -9.0), None
+
+    def decode(self, features, points, boxes, masks, multimask_output):
+        self.clicks = points
+        side = features.shape[-1] * 4
+        logits = torch.full((len(boxes), 1, side, side), self.logit, requires_grad=True)
+        return logits, torch.zeros(len(boxes), 1)
+
+
 def corrected(predicted, mask, seed=0):
-    """The correcting click on a 64-pixel picture, as a cell of the low resolution."""
+    """The click that corrects all or nothing on a 64-pixel picture, as a low-resolution cell."""
     labelled = Labelled(np.zeros((*mask.shape, 3), np.uint8), Masks.from_arrays(mask[None]))
     frame = preprocessing("sam-64").frame(Size(*mask.shape))
-    target, valid = mask_targets(example_of(labelled), frame)
-    answer = torch.full_like(target, predicted, dtype=torch.bool)
-    (place,), (label,) = objectives._corrections(
-        answer, target, valid[None][0], frame, generator(seed, 0, "x")
-    )
+    example = example_of(labelled)
+    target, _ = mask_targets(example, frame)
+    sam = Answering(everything=predicted)
+    features = torch.zeros(1, 256, 4, 4)
+    rng = generator(seed, 0, "x")
+    list(conversation(sam, features, example, frame, corrections=1, boxes_only=True, rng=rng))
+    (((x, y),),), ((label,),) = sam.clicks
     cell = frame.input_side / frame.low_res_side
-    return tuple(int(at) for at in (place + 0.5) // cell), int(label), target[0]
+    return (int((x + 0.5) // cell), int((y + 0.5) // cell)), int(label), target[0]
 
 
 def test_a_correction_is_on_the_error_with_its_label():

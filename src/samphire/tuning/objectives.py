@@ -123,11 +123,10 @@ def _corrections(
     places, labels = [], []
     for mine, share in zip(predicted.cpu().numpy(), shares.cpu().numpy(), strict=True):
         true: BoolArray = share >= HALF
-        click = (
-            random_click(*errors(mine, true, ignore), rng)
-            or first_click(true & ~ignore, rng)
-            or Click(*(int(at) for at in np.unravel_index(share.argmax(), share.shape)[::-1]), 1)
-        )
+        click = random_click(*errors(mine, true, ignore), rng) or first_click(true & ~ignore, rng)
+        if click is None:
+            y, x = divmod(int(share.argmax()), share.shape[1])
+            click = Click(x, y, label=1)
         # the middle of the cell; half a pixel less, which the prompt encoder adds
         places.append(((click.x + 0.5) * cell - 0.5, (click.y + 0.5) * cell - 0.5))
         labels.append(click.label)
