@@ -1,6 +1,8 @@
 import json
+import os
 import subprocess
 import sys
+import textwrap
 
 import pytest
 
@@ -70,3 +72,51 @@ def test_a_type_checker_sees_every_public_name():
         for alias in node.names
     }
     assert seen == set(samphire._HOMES)
+
+
+@pytest.mark.slow
+def test_importing_every_module_has_no_side_effect(tmp_path):
+    """No argument is read, nothing is written, no random number drawn, no device touched."""
+    code = textwrap.dedent(
+        """
+        import importlib, pkgutil, random, sys
+        sys.argv = ["x", "--no-such-option", "False"]
+        sys.modules["torchvision"] = None  # what nothing of ours may need
+        import numpy, torch
+        before = (
+            random.getstate(), str(numpy.random.get_state()), torch.get_rng_state().tolist(),
+            torch.get_num_threads(), torch.get_default_dtype(), torch.is_grad_enabled(),
+            torch.are_deterministic_algorithms_enabled(),
+        )
+        import samphire
+        names = [m.name for m in pkgutil.walk_packages(samphire.__path__, "samphire.")]
+        names = [name for name in names if not name.endswith("__main__")]
+        missing = []
+        for name in names:
+            try:
+                importlib.import_module(name)
+            except ImportError as error:
+                missing.append((name, str(error)))
+        after = (
+            random.getstate(), str(numpy.random.get_state()), torch.get_rng_state().tolist(),
+            torch.get_num_threads(), torch.get_default_dtype(), torch.is_grad_enabled(),
+            torch.are_deterministic_algorithms_enabled(),
+        )
+        assert before == after
+        assert not torch.cuda.is_initialized()
+        assert {"samphire.tuning.loop", "samphire.adapters.lora"} <= set(names)
+        assert not missing, missing
+        """
+    )
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "HOME": str(tmp_path)}
+    environment |= {"SAMPHIRE_CACHE": str(tmp_path / "cache"), "CUDA_VISIBLE_DEVICES": ""}
+    paths = [os.path.abspath(path) for path in sys.path if path]
+    environment["PYTHONPATH"] = os.pathsep.join(paths)
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path, env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout == ""
+    assert not (tmp_path / "cache").exists()
+    assert list(tmp_path.iterdir()) == []

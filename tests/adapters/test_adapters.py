@@ -117,6 +117,27 @@ def test_two_adapters_on_one_base_do_not_meet(sam, pixels):
         assert all(map(torch.equal, expected, answer(second, pixels)))
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("method", EVERY, ids=repr)
+def test_a_picture_is_answered_the_same_alone_and_in_a_batch(method, sam, pixels):
+    """An adapter in a block that looks through windows must not mix pictures."""
+    adapted = Adaptation(method).apply(sam)
+    train(adapted, pixels)
+    with torch.no_grad():
+        together = adapted.module.encode(pixels)
+        turned = adapted.module.encode(pixels.flip(0)).flip(0)
+        alone = torch.cat([adapted.module.encode(each[None]) for each in pixels])
+    assert torch.allclose(together, alone, atol=1e-5)
+    assert torch.allclose(together, turned, atol=1e-5)
+
+
+@pytest.mark.parametrize("rank", [1, 4])
+def test_the_updates_of_a_small_vit_are_as_many_as_their_formula(rank):
+    """Two blocks of width 32, q and v: a matrix down and one up, each."""
+    found = Adaptation(Lora(rank=rank), decoder=False).apply(toy("vit")).parameters()
+    assert sum(value.numel() for value in found.values()) == 2 * 2 * (rank * 32 + 32 * rank)
+
+
 def test_tensors_of_another_rank_are_refused(sam):
     tensors = Adaptation(Lora(rank=4)).apply(sam).tensors()
     with pytest.raises(AdapterError, match=r"has shape \(4, .*expected \(8,"):

@@ -1,5 +1,6 @@
 """``samphire tune``: from a folder to an adapter that can be used, with tiny weights."""
 
+import hashlib
 import json
 import os
 import signal
@@ -75,6 +76,8 @@ def test_a_folder_becomes_an_adapter_that_classifies(folder, config, tiny_weight
     adapter = load_adapter(run / "adapter.safetensors")
     assert adapter.adaptation.classes == ("disc", "square")
     assert adapter.data["train"] == 6
+    digest = hashlib.sha256((run / "splits.json").read_bytes()).hexdigest()
+    assert adapter.data["splits_sha256"] == digest
     assert adapter.metrics["held_out"] == results
     engine = samphire.load(tiny_weights, adapter=run / "adapter.safetensors", device="cpu")
     masks = samphire.classify(engine, folder / "images" / "0.png")
@@ -95,9 +98,11 @@ def test_the_same_command_goes_on_and_another_needs_force(folder, config, tiny_w
     again = tune(*given)
     assert again.exit_code == 0, again.output
     assert (tmp_path / "run" / "last.safetensors").read_bytes() == adapter
+    kept = {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()}
     other = tune(*given, "--seed", 5)
     assert other.exit_code == 1
     assert "other settings or data" in str(other.exception)
+    assert kept == {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()}
     assert tune(*given, "--seed", 5, "--force").exit_code == 0
     # what the data was is remembered: another picture is noticed
     path = folder / "images" / "0.png"
@@ -157,6 +162,55 @@ def test_settings_come_from_the_file_and_options_go_over_them(tmp_path):
         tune("--config", path, "--print-config").stdout
         == tune("--config", path, "--print-config", "--epochs", 9).stdout
     )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "found"),
+    [
+        (["--method", "lora"], lambda s: s.adaptation.name == "lora"),
+        (["--method", "adapter"], lambda s: s.adaptation.name == "adapter"),
+        (["--method", "partial"], lambda s: s.adaptation.name == "partial"),
+        (["--method", "decoder"], lambda s: s.adaptation.name == "decoder"),
+        (["--method", "lora", "--rank", "3"], lambda s: s.adaptation.method.rank == 3),
+        (
+            ["--method", "lora", "--blocks", "last:2"],
+            lambda s: s.adaptation.method.blocks == "last:2",
+        ),
+        (["--task", "semantic", "--classes", "a"], lambda s: not s.interactive),
+        (["--task", "both", "--classes", "a, b"], lambda s: s.adaptation.classes == ("a", "b")),
+        (["--task", "interactive"], lambda s: not s.semantic),
+        (["--epochs", "7"], lambda s: s.epochs == 7),
+        (["--seed", "9"], lambda s: s.seed == 9),
+        (["--seed", "0"], lambda s: s.seed == 0),
+    ],
+)
+def test_every_option_of_the_settings_comes_back_from_the_printed_file(arguments, found, tmp_path):
+    printed = tune("--print-config", *arguments)
+    assert printed.exit_code == 0, printed.output
+    settings = make_settings(of_toml(printed.stdout))
+    assert found(settings)
+    path = tmp_path / "again.toml"
+    path.write_text(printed.stdout, encoding="utf-8")
+    assert tune("--print-config", "--config", path).stdout == printed.stdout
+
+
+def test_a_yes_or_no_is_an_option_without_a_value_or_a_boolean_of_the_file(tmp_path):
+    """The text "False" must never be taken for a yes."""
+    path = tmp_path / "tune.toml"
+    for text, given in (("false", False), ("true", True)):
+        path.write_text(
+            f'task = "semantic"\nclasses = ["a"]\ndecoder = {text}\n[method]\nname = "lora"\n',
+            encoding="utf-8",
+        )
+        printed = tune("--print-config", "--config", path)
+        assert make_settings(of_toml(printed.stdout)).adaptation.decoder is given
+    path.write_text('decoder = "False"\n', encoding="utf-8")
+    assert "a yes or no" in tune("--print-config", "--config", path).output
+    flags = [each for each in cli.commands["tune"].params if each.type.name == "boolean"]
+    assert {each.name for each in flags} == {
+        "print_config", "tensorboard", "no_cache", "force", "as_json", "offline"
+    }  # fmt: skip
+    assert all(each.is_flag for each in flags)
 
 
 @pytest.mark.parametrize(

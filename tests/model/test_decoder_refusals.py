@@ -37,3 +37,14 @@ def test_padding_is_not_neutral_so_groups_must_not_be_padded(tiny_sam):
         padded = (torch.zeros(2, 2, 2), torch.tensor([[1, -1]] * 2))
         moved, _ = tiny_sam.decode(features, padded, None, None, True)
     assert (alone - moved).abs().max() > 1e-3
+
+
+def test_no_prompt_is_no_token_and_not_a_click_in_the_corner(tiny_sam):
+    features = torch.randn(1, 256, 4, 4)
+    with torch.no_grad():
+        sparse, _ = tiny_sam.prompt_encoder(None, None, None)
+        nothing, _ = tiny_sam.decode(features, None, None, None, False)
+        corner = (torch.zeros(1, 1, 2), torch.ones(1, 1))
+        clicked, _ = tiny_sam.decode(features, corner, None, None, False)
+    assert sparse.shape == (1, 0, 256)
+    assert (nothing - clicked).abs().max() > 1e-3

@@ -11,6 +11,7 @@ from PIL import Image
 
 from samphire import save_masks
 from samphire.formats import FORMATS, Picture
+from samphire.images.read import read_image
 from samphire.masks import Masks
 from samphire.samples.find import open_data
 
@@ -61,3 +62,35 @@ def test_yolos_rings_come_back_through_the_data_set(corners, tmp_path_factory):
     (sample,) = open_data(folder).samples
     assert np.array_equal(sample.read().objects.to_array(), dense)
     assert sample.read().objects.label.tolist() == (labels + 1).tolist()
+
+
+@pytest.mark.parametrize("kind", ["coco", "labelme", "png", "label-map", "yolo", "table"])
+def test_every_reader_gives_the_picture_that_the_model_will_be_asked_about(kind, tmp_path):
+    """Upright RGB, as ``segment`` reads it: no channel or axis exchanged, in any layout."""
+    pixels = np.random.default_rng(0).integers(0, 255, (9, 13, 3), np.uint8)
+    pixels[0, 0] = (255, 0, 0)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be shown a quarter turn clockwise
+    path = tmp_path / "x.png"
+    Image.fromarray(pixels).save(path, exif=exif)
+    upright = read_image(path)
+    assert upright.shape == (13, 9, 3)
+    assert upright[0, -1].tolist() == [255, 0, 0]
+    mask = np.zeros((1, 13, 9), bool)
+    mask[0, 2:5, 1:8] = True
+    masks = dataclasses.replace(Masks.from_arrays(mask), name=("a",), label=np.array([1]))
+    if kind == "table":
+        Image.fromarray(mask[0]).save(tmp_path / "x_mask.png")
+        (tmp_path / "list.csv").write_text("image,mask\nx.png,x_mask.png\n")
+    elif kind == "yolo":
+        (tmp_path / "classes.txt").write_text("zero\na\n")
+        save_masks(masks, tmp_path / "x.txt", "yolo")
+    else:
+        suffix = FORMATS[kind].suffix
+        name = "x_mask.png" if suffix == ".png" else f"x{suffix}"
+        save_masks(masks, tmp_path / name, kind, picture=Picture("x.png", "x.png"))
+    for _ in range(2):  # opened again, nothing has piled up
+        (sample,) = open_data(tmp_path).samples
+        labelled = sample.read()
+        assert np.array_equal(labelled.image, upright)
+        assert np.array_equal(labelled.objects.to_array(), mask)

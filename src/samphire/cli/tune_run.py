@@ -1,5 +1,6 @@
 """What ``samphire tune`` does once its arguments are checked: data -> splits -> run -> report."""
 
+import hashlib
 import json
 import math
 import platform
@@ -27,7 +28,18 @@ from samphire.samples.split_file import load_splits, save_splits
 from samphire.tuning import processes
 from samphire.tuning.estimate import Estimate, rehearse
 from samphire.tuning.held_out import Measured, draw_cases, measure
-from samphire.tuning.loop import ADAPTER, LOG, STATE, Progress, check_sets, fit, read_log
+from samphire.tuning.loop import (
+    ADAPTER,
+    LAST,
+    LOG,
+    STATE,
+    Progress,
+    check_folder,
+    check_sets,
+    fit,
+    read_log,
+    run_id,
+)
 from samphire.tuning.report.before_after import before_after
 from samphire.tuning.report.page import Report, TrainedPart, write_report
 from samphire.tuning.settings import TuneSettings, as_toml, make_settings, settings_record
@@ -81,6 +93,8 @@ def run_tuning(job: Job) -> int:
     check_sets(train, val)
     device = processes.start(job.device)
     engine = load(job.model, variant=job.variant, device=device, offline=job.offline)
+    if not job.force:  # before anything there is replaced
+        check_folder(job.folder, run_id(engine, train, val, settings))
     trained = trained_table(settings.adaptation.apply(engine.module))
     if processes.is_first():
         _prepare(job, splits, settings)
@@ -205,7 +219,7 @@ def _prepare(job: Job, splits: Splits, settings: TuneSettings) -> None:
     """The folder, with all that tells what the run is."""
     job.folder.mkdir(parents=True, exist_ok=True)
     if job.force:
-        for name in (STATE, LOG, RESULTS):
+        for name in (STATE, LOG, RESULTS, ADAPTER, LAST):
             (job.folder / name).unlink(missing_ok=True)
     save_splits(job.folder / SPLITS, splits)
     atomic.write_bytes(job.folder / CONFIG, as_toml(settings).encode())
@@ -277,7 +291,8 @@ def _finish(
 ) -> None:
     """Write the results, and into the adapter's file what it was trained on and what it can do."""
     counts = {name: len(splits.ids(name)) for name in ("train", "val", "test")}
-    data = {"name": dataset.name, "layout": dataset.layout, **counts}
+    digest = hashlib.sha256((job.folder / SPLITS).read_bytes()).hexdigest()
+    data = {"name": dataset.name, "layout": dataset.layout, **counts, "splits_sha256": digest}
     metrics = {**(adapter.metrics or {}), "held_out": results}
     replace(adapter, data=data, metrics=metrics).save(job.folder / ADAPTER)
     text = json.dumps(results, indent=2) + "\n"

@@ -87,7 +87,8 @@ class FrozenEncoder:
         with torch.no_grad():
             if isinstance(self.cut, str):
                 return base.encode(pixels)
-            return encoder_of(base).encode_until(pixels, self.cut)
+            # in the order of the file, so that kept and computed ones lead to the same bits
+            return encoder_of(base).encode_until(pixels, self.cut).contiguous()
 
     def _key(self, image: ByteArray) -> str:
         parts = (self._base.encoder_id, self._base.preprocessing, pixels_id(image), str(self.cut))
@@ -119,7 +120,7 @@ def _place(cut: Cut) -> float:
 
 def _encode(tokens: FloatArray) -> bytes:
     file = io.BytesIO()
-    np.save(file, tokens, allow_pickle=False)
+    np.save(file, np.ascontiguousarray(tokens), allow_pickle=False)
     return file.getvalue()
 
 
@@ -130,7 +131,9 @@ def _decode(data: memoryview | None) -> FloatArray | None:
     try:
         file = io.BytesIO(data[:256])
         np.lib.format.read_magic(file)
-        shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+        shape, by_columns, dtype = np.lib.format.read_array_header_1_0(file)
+        if by_columns:
+            return None
         tokens: FloatArray = np.frombuffer(data, dtype, offset=file.tell()).reshape(shape)
     except ValueError:
         return None

@@ -108,7 +108,9 @@ def _where_it_shows(case: Case, unit: tuple[Sample, ...]) -> Labelled:
     areas = []
     for sample in unit:
         objects = sample.read().objects
-        areas.append(sum(objects.area[[name == case.target for name in objects.name]]))
+        areas.append(
+            sum(objects.area[[(name or "object") == case.target for name in objects.name]])
+        )
     return unit[int(np.argmax(areas))].read()
 
 
@@ -118,7 +120,8 @@ def _masks(
     """The true and the found mask of a case on a picture, (H, W)."""
     answer = answer_for(engine, labelled, lambda rgb: embed(engine, rgb), protocol)
     named = zip(answer.targets, answer.true.name, strict=True)
-    rows = np.array([case.target in pair for pair in named], np.bool_)
+    # a case is an object of a picture, or a class of a volume
+    rows = np.array([case.target in (one, kind or "object") for one, kind in named], np.bool_)
     true: BoolArray = np.logical_or.reduce(answer.true[rows].to_array(), axis=0)
     found: BoolArray = np.logical_or.reduce(answer.found[rows].to_array(), axis=0)
     return true, found

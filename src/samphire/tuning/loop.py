@@ -23,7 +23,7 @@ import torch
 from samphire.adapters import Adapted
 from samphire.cache import Cache
 from samphire.engines.torch_engine import DTYPES, TorchEngine
-from samphire.errors import CancelledError, DataError, NonFiniteError
+from samphire.errors import AdapterError, CancelledError, DataError, NonFiniteError
 from samphire.evaluation.prompts import generator
 from samphire.images.preprocessing import preprocessing
 from samphire.samples import Sample
@@ -96,10 +96,17 @@ def fit(  # noqa: PLR0913 - what there is, what is wanted, whom to tell
 
     Raises:
         DataError: a set is empty, groups are in both, or ``folder`` holds another run.
-        NonFiniteError: a loss is NaN or infinite; the picture is named.
+        AdapterError: ``engine`` wears an adapter already.
+        NonFiniteError: a loss or a gradient is NaN or infinite; the picture or pictures are named,
+            and nothing was learned from them.
         CancelledError: ``cancel`` said so.
     """
     check_sets(train, val)
+    if engine.info.adapter:
+        raise AdapterError(
+            f"{engine.info}: an adapter is trained on a model without one, whose identity its file "
+            "holds; merge the other into its base first (samphire merge), or load the base alone"
+        )
     adapted = settings.adaptation.apply(engine.module, seed=settings.seed)
     learner = Learner(engine, adapted, FrozenEncoder(adapted, engine.info, cache), settings)
     state = _begin(folder, run_id(engine, train, val, settings), learner)
@@ -175,7 +182,7 @@ class Learner:
             the loss, a mean over the batch, and the norm of its gradient before it was clipped.
 
         Raises:
-            NonFiniteError: a loss is NaN or infinite.
+            NonFiniteError: a loss or the gradient is NaN or infinite.
         """
         loss = 0.0
         for sample in processes.mine(batch):
@@ -189,14 +196,30 @@ class Learner:
                 self.scaler.scale(part / len(batch)).backward()
                 loss += value / len(batch)
         loss = processes.join_gradients(self.parameters, loss)
+        if all(value.grad is None for value in self.parameters):
+            return loss, 0.0  # pictures without an object, and prompts alone: nothing to learn
         self.scaler.unscale_(self.optimiser)
         norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.settings.clip)
+        if not math.isfinite(norm):
+            self._overflowed(batch, epoch, float(norm))
         for group in self.optimiser.param_groups:
             group["lr"] = group["peak"] * rate
         self.scaler.step(self.optimiser)
         self.scaler.update()
         self.optimiser.zero_grad(set_to_none=True)
         return loss, float(norm)
+
+    def _overflowed(self, batch: Sequence[Sample], epoch: int, norm: float) -> None:
+        """Say that a step will not be taken; only float16, whose scale then falls, may go on."""
+        names = ", ".join(sample.id for sample in batch)
+        said = f"the gradient of {names} has norm {norm} in epoch {epoch + 1}"
+        # below 1 it is not the scale that is too large
+        if not self.scaler.is_enabled() or self.scaler.get_scale() < 1:
+            raise NonFiniteError(
+                f"{said}: lower the learning rate, tune in float32, or look at the pictures "
+                "(samphire data check)"
+            )
+        logger.warning("%s: too large for float16, so this step is left out", said)
 
     def losses(self, sample: Sample, epoch: int) -> Iterator[torch.Tensor]:
         """Losses of one picture; their gradients reach the encoder after the last one."""
@@ -336,16 +359,31 @@ def _entry(line: str) -> dict[str, Any]:
 def _begin(folder: Path, run: str, learner: Learner) -> RunState:
     """The state of a run that was stopped, with everything put back; or that of a new one."""
     folder.mkdir(parents=True, exist_ok=True)
-    state = load_state(folder / STATE)
+    state = check_folder(folder, run)
     if state is None:
         return RunState(run)
-    if state.run != run:
+    logger.info("going on after step %d", state.step)
+    learner.restore(state)
+    return state
+
+
+def check_folder(folder: Path, run: str) -> RunState | None:
+    """The state of this run in its folder; None where no run has begun there.
+
+    Args:
+        folder: of the run.
+        run: its identity, from :func:`run_id`.
+
+    Raises:
+        DataError: the folder holds another run.
+        FileFormatError: the state is damaged.
+    """
+    state = load_state(folder / STATE)
+    if state is not None and state.run != run:
         raise DataError(
             f"{folder} holds a run with other settings or data: choose another folder, or begin "
             "again there (--force)"
         )
-    logger.info("going on after step %d", state.step)
-    learner.restore(state)
     return state
 
 

@@ -13,7 +13,14 @@ from torch.nn import functional
 
 from samphire.adapters.semantic import SemanticHead
 from samphire.arrays import BoolArray, FloatArray
-from samphire.evaluation.prompts import box_of, errors, first_click, jittered_box, random_click
+from samphire.evaluation.prompts import (
+    Click,
+    box_of,
+    errors,
+    first_click,
+    jittered_box,
+    random_click,
+)
 from samphire.geometry import Frame, Size
 from samphire.model.sam import Sam
 from samphire.tuning.examples import FINER, Example, class_target, mask_targets
@@ -70,7 +77,7 @@ def conversation(
         ).total.mean()
         best = predicted_iou.detach().argmax(1)
         previous = logits.detach().float()[torch.arange(len(best)), best][:, None]
-        clicks, said = _corrections(previous[:, 0] > 0, target >= HALF, valid[0], frame, rng)
+        clicks, said = _corrections(previous[:, 0] > 0, target, valid[0], frame, rng)
         points = np.concatenate([points, clicks[:, None]], axis=1)
         labels = np.concatenate([labels, said[:, None]], axis=1)
 
@@ -101,27 +108,28 @@ def _first_points(example: Example, frame: Frame, rng: np.random.Generator) -> F
 
 def _corrections(
     predicted: torch.Tensor,
-    true: torch.Tensor,
+    shares: torch.Tensor,
     valid: torch.Tensor,
     frame: Frame,
     rng: np.random.Generator,
 ) -> tuple[FloatArray, FloatArray]:
     """A click at an error of each object, (N, 2) in the input frame, and its label (N,).
 
-    Where there is no error, a pixel of the object is confirmed; where it has no cell of its own,
-    the middle of the picture is called background.
+    Where there is no error, a cell of the object is confirmed: of one that has no cell of its own,
+    because it is too small, that of which it covers most.
     """
     cell = frame.input_side / frame.low_res_side
     ignore: BoolArray = ~valid.cpu().numpy()
     places, labels = [], []
-    for mine, theirs in zip(predicted.cpu().numpy(), true.cpu().numpy(), strict=True):
-        click = random_click(*errors(mine, theirs, ignore), rng) or first_click(
-            theirs & ~ignore, rng
-        )
-        x, y, label = (click.x, click.y, click.label) if click else (0, 0, 0)
+    for mine, share in zip(predicted.cpu().numpy(), shares.cpu().numpy(), strict=True):
+        true: BoolArray = share >= HALF
+        click = random_click(*errors(mine, true, ignore), rng) or first_click(true & ~ignore, rng)
+        if click is None:
+            y, x = divmod(int(share.argmax()), share.shape[1])
+            click = Click(x, y, label=1)
         # the middle of the cell; half a pixel less, which the prompt encoder adds
-        places.append(((x + 0.5) * cell - 0.5, (y + 0.5) * cell - 0.5))
-        labels.append(label)
+        places.append(((click.x + 0.5) * cell - 0.5, (click.y + 0.5) * cell - 0.5))
+        labels.append(click.label)
     return np.array(places), np.array(labels, np.int64)
 
 

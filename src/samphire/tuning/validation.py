@@ -12,6 +12,7 @@ import numpy as np
 
 from samphire.adapters import Adapted
 from samphire.engines.torch_engine import TorchEngine
+from samphire.errors import DataError
 from samphire.evaluation.protocols import Protocol, evaluate
 from samphire.images.preprocessing import preprocessing
 from samphire.samples import Sample
@@ -63,15 +64,24 @@ def validate(
         frozen: its encoder.
         val: the validation set.
         settings: of the run.
+
+    Raises:
+        DataError: a sample cannot be read; scores of different pictures could not be compared.
     """
     file = adapter_file(engine, adapted, settings, None)
     worn = engine.wearing(file)
-    parts: dict[str, float] = {
-        protocol: evaluate(
+    parts: dict[str, float] = {}
+    for protocol in protocols(engine, settings):
+        measured = evaluate(
             worn, val, protocol, embed_picture=lambda image: frozen.embedding(image, worn.info)
-        ).mean_dice
-        for protocol in protocols(engine, settings)
-    }
+        )
+        if measured.failures:
+            name, reason = measured.failures[0]
+            raise DataError(
+                f"{len(measured.failures)} samples of the validation set cannot be read, for "
+                f"example {name}: {reason} (samphire data check names all)"
+            )
+        parts[protocol] = measured.mean_dice
     return Validation(score=float(np.mean(list(parts.values()))), parts=parts)
 
 
