@@ -1,13 +1,20 @@
 """Volumes from the command line: one window from tuning to evaluation, and slices of use."""
 
 import json
+from dataclasses import replace
 
+import cv2
+import numpy as np
 import pytest
 from click.testing import CliRunner
+from random_adapters import adapter_of
 from volume_sets import HIGH, write_volumes
 
+from samphire.adapters.partial import Decoder
 from samphire.cli.__main__ import cli
+from samphire.cli.engine_choice import EngineChoice
 from samphire.errors import DataError, FileFormatError
+from samphire.samples import open_data
 from samphire.samples.window import parse_window
 from samphire.weights.adapter_file import load_adapter
 
@@ -25,14 +32,10 @@ def volumes(tmp_path):
 @pytest.fixture
 def pictures(tmp_path, volumes):
     """The same data as a folder of pictures."""
-    import cv2
-
-    from samphire.samples import open_data
-
     for each in open_data(volumes).samples[:4]:
         labelled = each.read()
         name = f"{each.volume.name}{each.volume.index}.png"
-        mask = labelled.objects.to_array().any(axis=0).astype("uint8") * 255
+        mask = labelled.objects.to_array().any(axis=0).astype(np.uint8) * 255
         for kind, pixels in (("images", labelled.image), ("masks", mask)):
             (tmp_path / "pictures" / kind).mkdir(parents=True, exist_ok=True)
             cv2.imwrite(str(tmp_path / "pictures" / kind / name), pixels)
@@ -172,3 +175,35 @@ def test_a_volume_given_as_a_picture_is_wrong_usage_that_says_what_to_do(command
     assert done.exception.exit_code == 2
     assert "a.nii.gz: a volume, and this command takes pictures" in done.exception.message
     assert "samphire evaluate" in done.exception.message
+
+
+@pytest.fixture
+def worn(tiny_engine, tmp_path):
+    """Saves an adapter that was trained in a window."""
+
+    def saved(window):
+        adapter = replace(adapter_of(tiny_engine, Decoder(), ("organ",)), window=window)
+        adapter.save(tmp_path / "adapter.safetensors")
+        return str(tmp_path / "adapter.safetensors")
+
+    return saved
+
+
+@pytest.mark.parametrize("command", ["segment", "predict", "everything", "embed"])
+def test_pictures_in_another_window_than_the_adapters_are_wrong_usage(command, worn, tmp_path):
+    cv2.imwrite(str(tmp_path / "slice.png"), np.full((20, 20), 900, np.uint16))
+    more = ["--point", "3,3"] if command == "segment" else []
+    line = [command, tmp_path / "slice.png", *more, "--adapter", worn("-160,240")]
+    refused = invoke(*line, "--window", "0,80")
+    assert refused.exception.exit_code == 2
+    assert "in the window -160,240, and --window is 0,80" in refused.exception.message
+
+
+def test_its_own_window_any_for_percentiles_and_none_fit(worn, tiny_weights):
+    for trained, given in (
+        ("-160,240", (-160.0, 240.0)),
+        ("-160,240", None),
+        ("percentile:0.5-99.5", (3.0, 80.0)),
+        ("", (3.0, 80.0)),
+    ):
+        EngineChoice(str(tiny_weights), worn(trained), None, "cpu", offline=True).check(given)
