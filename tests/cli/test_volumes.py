@@ -94,7 +94,7 @@ def test_slices_without_objects_cost_no_step_and_are_told_once(tuned, tmp_path):
     done = tuned()
     assert done.return_value == 0, done.exception
     assert "6 samples to train on, 6 to validate on, 6 held out" in done.stderr
-    said = "train: 6 without an object to prompt for are left out: images/a.nii.gz#0000, "
+    said = "train: left out, 6 without an object to prompt for: images/a.nii.gz#0000, "
     assert done.stderr.count(said) == 1
     steps = (tmp_path / "run" / "log.jsonl").read_text(encoding="utf-8").count("gradient_norm")
     assert steps == 2  # of 4 slices at most
@@ -125,7 +125,7 @@ def test_a_damaged_volume_is_told_by_name_and_left_out(tuned, volumes):
     path.write_bytes(path.read_bytes()[:-200])
     done = tuned("--classes", "organ", "--task", "both")
     assert done.return_value == 0, done.exception
-    assert "train: 6 could not be read and are left out: images/b.nii.gz#0000, " in done.stderr
+    assert "train: left out, 6 that could not be read: images/b.nii.gz#0000, " in done.stderr
     assert "(b.nii.gz cannot be read as NIfTI" in done.stderr
     assert "6 samples to train on, 6 to validate on" in done.stderr
 
@@ -138,7 +138,7 @@ def test_training_data_without_any_object_is_refused(tuned, volumes):
     done = tuned()
     assert isinstance(done.exception, DataError)
     assert "0 samples to train on" in str(done.exception)
-    assert "train: 12 without an object to prompt for" in done.stderr
+    assert "train: left out, 12 without an object to prompt for" in done.stderr
 
 
 def test_data_check_reads_in_a_window(volumes):

@@ -72,8 +72,8 @@ def test_a_label_that_is_no_class_is_refused_by_name():
 def test_a_person_is_told_what_is_left_out_and_what_lacks_examples():
     found = survey([of_label("a", 2), nothing_on_it("b"), broken("c")])
     unreadable, empty = in_words("train", found, settings())
-    assert "1 could not be read and are left out: c (c is cut short)" in unreadable
-    assert "train: 1 without an object to prompt for are left out: b" in empty
+    assert "train: left out, 1 that could not be read: c (c is cut short)" in unreadable
+    assert "train: left out, 1 without an object to prompt for: b" in empty
     unreadable, missing = in_words("train", found, settings("both", ("x", "y", "z")))
     assert "c is cut short" in unreadable
     assert "no example of x, z to train on" in missing
@@ -83,7 +83,7 @@ def test_of_what_is_only_measured_unreadable_files_are_told():
     found = survey([nothing_on_it("b"), broken("c")])
     for task in (settings(), settings("semantic", ("x",))):
         (sentence,) = in_words("val", found, task)
-        assert sentence.startswith("val: 1 could not be read")
+        assert sentence.startswith("val: left out, 1 that could not be read")
 
 
 def test_of_good_data_nothing_is_said():

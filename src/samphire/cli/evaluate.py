@@ -112,6 +112,7 @@ def evaluate(  # noqa: PLR0913, PLR0917 - one parameter an option
 
     Means come with a 95 % interval, drawn over groups (patients, volumes, slides). With --adapter
     the model without it is measured on the same cases, and the cases that got worse are counted.
+    Volumes are read in the adapter's window.
     DATA is a folder or a file of annotations. Nothing is left to chance: the same command gives the
     same numbers. A run that was stopped begins anew, but embeddings that were kept are found again.
     Exits 1 if a picture could not be read.

@@ -95,12 +95,12 @@ def in_words(name: str, found: Survey, settings: TuneSettings) -> Iterator[str]:
     if found.unreadable:
         ids = [each for each, _ in found.unreadable]
         reason = found.unreadable[0][1]
-        yield f"{name}: {len(ids)} could not be read and are left out: {listed(ids)} ({reason})"
+        yield f"{name}: left out, {len(ids)} that could not be read: {listed(ids)} ({reason})"
     if name != "train":
         return
     if found.empty and not settings.semantic:
         ids = [sample.id for sample in found.empty]
-        yield f"train: {len(ids)} without an object to prompt for are left out: {listed(ids)}"
+        yield f"train: left out, {len(ids)} without an object to prompt for: {listed(ids)}"
     classes = settings.adaptation.classes
     missing = [each for label, each in enumerate(classes, 1) if label not in found.labels]
     if missing:
