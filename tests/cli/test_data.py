@@ -44,7 +44,7 @@ def open_as(tmp_path, monkeypatch):
 
     def opened(dataset):
         finder = ModuleType("samphire.samples.find")
-        finder.open_data = lambda path: replace(dataset, name=path.name)
+        finder.open_data = lambda path, window: replace(dataset, name=path.name)
         monkeypatch.setitem(sys.modules, finder.__name__, finder)
 
     return opened

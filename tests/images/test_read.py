@@ -225,6 +225,7 @@ def test_a_pillow_image_is_read_at_the_frame_where_it_stands(picture):
         ("pointer.jpg", b"version https://git-lfs.github.com/spec/v1\n", "is a Git LFS pointer"),
         ("photo.jpg", b"\0\0\0\x18ftypheic\0\0\0\0", r"is an HEIC photo \(save it as JPEG or PNG"),
         ("slice.png", bytes(128) + b"DICM", r"is a DICOM file \(read it with pydicom"),
+        ("scan.nii", b"\x5c\1" + bytes(342) + b"n+1\0", r"is a NIfTI volume \(take a slice out"),
         ("signature.png", b"\x89PNG\r\n\x1a\n", "is damaged: it begins like PNG, but is cut"),
         ("start.jpg", b"\xff\xd8", "is damaged: it begins like JPEG, but is cut short"),
     ],
@@ -235,6 +236,13 @@ def test_a_file_that_no_decoder_opens_is_refused_for_what_it_is(name, content, m
         read_image(tmp_path / name)
     with pytest.raises(ImageError, match=f"^the image .*{message}"):
         read_image(content)
+
+
+def test_a_packed_volume_is_told_from_other_archives_by_its_name(tmp_path):
+    for name, kind in (("scan.nii.gz", "a NIfTI volume"), ("scan.tar.gz", "a gzip archive")):
+        (tmp_path / name).write_bytes(b"\x1f\x8b\x08\0")
+        with pytest.raises(ImageError, match=f"^{name} is {kind} "):
+            read_image(tmp_path / name)
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "BMP", "TIFF", "GIF", "WEBP", "AVIF"])

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from samphire.errors import FileFormatError, ImageError, MissingExtraError, ShapeError
-from samphire.samples import nifti
+from samphire.samples import nifti, open_data
 from samphire.samples.volumes import nifti_samples, stack
 from samphire.samples.window import Window, parse_window
 
@@ -191,6 +191,18 @@ def test_a_volume_is_decoded_once_for_all_its_slices(tmp_path, monkeypatch):
     for sample in dataset.samples:
         sample.read()
     assert decoded == ["a.nii.gz"] * 2 + ["b.nii.gz"] * 2
+    for index in (5, 0, 3, 1, 4, 2):  # nor a second time, in whatever order
+        dataset.samples[index].read()
+    assert len(decoded) == 4
+
+
+def test_a_data_set_of_volumes_says_its_window(tmp_path):
+    pair(tmp_path)
+    assert open_data(tmp_path).window == "percentile:0.5-99.5"
+    chosen = open_data(tmp_path, window=Window(0, 50))
+    assert parse_window(chosen.window) == Window(0, 50)
+    shown = planes(nifti_samples(tmp_path, window=Window(0, 50)))
+    assert np.array_equal(planes(chosen), shown)
 
 
 def test_opening_reads_no_voxels_where_the_classes_are_known(tmp_path, monkeypatch):

@@ -23,6 +23,7 @@ from samphire.adapters.partial import Decoder, Partial
 from samphire.cache import Cache
 from samphire.errors import CancelledError, DataError, NonFiniteError
 from samphire.tuning import loop
+from samphire.tuning.frozen import FrozenEncoder
 from samphire.tuning.loop import ADAPTER, LAST, LOG, STATE, fit, learning_rate_share
 from samphire.tuning.settings import TuneSettings
 from samphire.weights.adapter_file import load_adapter
@@ -121,6 +122,7 @@ SCRIPT = """
     from samphire.engines.torch_engine import TorchEngine
     from samphire.model import variants
     from samphire.tuning import loop
+from samphire.tuning.frozen import FrozenEncoder
     module = variants.tiny()
     random_weights(module)
     engine = TorchEngine(module, model="tiny", preprocessing="sam-64")
@@ -189,6 +191,32 @@ def test_kept_tokens_change_nothing_and_save_the_encoder(tiny_engine, tmp_path):
         file.write_bytes(file.read_bytes()[:-7])
     fit(tiny_engine, TRAIN, VAL, settings, tmp_path / "again", cache=cache)
     assert (tmp_path / "again" / LAST).read_bytes() == (tmp_path / "kept" / LAST).read_bytes()
+
+
+def test_a_picture_without_objects_to_prompt_for_is_not_encoded(tiny_engine):
+    def encoded(settings):
+        adapted = settings.adaptation.apply(tiny_engine.module)
+        frozen = FrozenEncoder(adapted, tiny_engine.info, cache=None)
+        learner = loop.Learner(tiny_engine, adapted, frozen, settings)
+        bare = replace(TRAIN[0], read=nothing_on_it)
+        return len(list(learner.losses(bare, epoch=0))), frozen.encoded
+
+    assert encoded(interactive()) == (0, 0)
+    assert encoded(semantic(Decoder())) == (1, 1)
+
+
+def nothing_on_it():
+    labelled = TRAIN[0].read()
+    return replace(labelled, objects=labelled.objects[[]])
+
+
+def test_the_window_of_the_data_is_kept_and_part_of_what_the_run_is(tiny_engine, tmp_path):
+    given = (tiny_engine, TRAIN[:2], VAL[:1], semantic(epochs=1), tmp_path)
+    fit(*given, window="-160,240")
+    for name in (ADAPTER, LAST):
+        assert load_adapter(tmp_path / name).window == "-160,240"
+    with pytest.raises(DataError, match="other settings or data"):
+        fit(*given, window="0,80")
 
 
 def test_the_learning_rate_follows_its_formula(tiny_engine, tmp_path):

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 from random_adapters import adapter_of
@@ -15,6 +16,12 @@ from samphire.weights.adapter_notes import AdapterSummary, read_summary
 def test_a_file_says_its_base_and_its_classes(tiny_engine, tmp_path, classes):
     adapter_of(tiny_engine, Lora(), classes, decoder=False).save(tmp_path / "a.safetensors")
     assert read_summary(tmp_path / "a.safetensors") == AdapterSummary("tiny", classes)
+
+
+def test_a_file_says_the_window_of_its_volumes(tiny_engine, tmp_path):
+    adapter = replace(adapter_of(tiny_engine, Lora()), window="-160,240")
+    adapter.save(tmp_path / "a.safetensors")
+    assert read_summary(tmp_path / "a.safetensors").window == "-160,240"
 
 
 def test_it_is_told_without_pytorch(tiny_engine, tmp_path):

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from samphire.cli.parsing import force_option, json_option
+from samphire.cli.parsing import force_option, json_option, volume_window_option
 
 if TYPE_CHECKING:
     from samphire.samples.check import Part, Report
     from samphire.samples.findings import Finding
     from samphire.samples.sample import DataSet
+    from samphire.samples.window import Window
 
 # Findings of one kind that are told in words, and classes and sizes in the table; JSON has all.
 SHOWN = 5
@@ -26,9 +27,12 @@ def data() -> None:
 @data.command()
 @click.argument("path", type=click.Path(exists=True, path_type=Path))
 @click.option("--output", metavar="FILE", help="A contact sheet, PNG: pictures with their masks.")
+@volume_window_option
 @force_option
 @json_option
-def check(path: Path, output: str | None, force: bool, as_json: bool) -> int:
+def check(
+    path: Path, output: str | None, window: "Window | None", force: bool, as_json: bool
+) -> int:
     """Read labelled data once and tell what would spoil training; exits 1 on an error.
 
     \b
@@ -48,7 +52,7 @@ def check(path: Path, output: str | None, force: bool, as_json: bool) -> int:
 
     sheet = _sheet_path(output)
     check_free([sheet] if sheet else [], force=force)
-    dataset = open_data(path)
+    dataset = open_data(path, window=window)
     with tqdm(total=len(dataset.samples), unit="sample", disable=None) as bar:
 
         def on_progress(done: int, _: int) -> None:

@@ -77,7 +77,7 @@ def embed(  # noqa: PLR0913, PLR0917 - one parameter an option
     folder = None if output is None else output_folder(inputs, output, "embeddings")
     tasks = find_images(inputs, folder, embeddings=False)
     choice = EngineChoice(model, adapter, variant, device, offline)
-    choice.check()
+    choice.check(window)
 
     from samphire.cli.report import tell_all, tell_failures
     from samphire.formats.embedding_cache import EmbeddingCache

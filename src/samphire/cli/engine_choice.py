@@ -26,11 +26,15 @@ class EngineChoice:
     device: str
     offline: bool
 
-    def check(self) -> None:
-        """Refuse a model that is not known, and a file that is no adapter."""
+    def check(self, window: tuple[float, float] | None) -> None:
+        """Refuse what cannot be loaded, or not be used with pictures read in this window.
+
+        Args:
+            window: low and high as given; None without.
+        """
         check_model(self.model)
         if self.adapter is not None:
-            adapter_summary(self.adapter)
+            _check_window(window, adapter_summary(self.adapter).window)
 
     def load(self) -> "Engine":
         """The engine."""
@@ -42,6 +46,20 @@ class EngineChoice:
             variant=self.variant,
             device=self.device,
             offline=self.offline,
+        )
+
+
+def _check_window(given: tuple[float, float] | None, trained: str) -> None:
+    """Refuse another window than the adapter's; percentiles come to other ends in each volume."""
+    from samphire.samples.window import parse_window
+
+    if given is None or not trained:
+        return
+    own = parse_window(trained)
+    if not own.percentile and given != (own.low, own.high):
+        raise click.UsageError(
+            f"the adapter was trained in the window {own}, and --window is {given[0]:g},"
+            f"{given[1]:g}: give --window {own}"
         )
 
 

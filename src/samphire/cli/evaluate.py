@@ -17,10 +17,13 @@ from samphire.cli.parsing import (
     model_option,
     offline_option,
     variant_option,
+    volume_window_option,
 )
 
 if TYPE_CHECKING:
     from samphire.samples import DataSet
+    from samphire.samples.window import Window
+    from samphire.weights.adapter_file import AdapterFile
 
 CASES, BASE_CASES, SUMMARY = "cases.csv", "base-cases.csv", "summary.json"
 
@@ -56,6 +59,7 @@ CASES, BASE_CASES, SUMMARY = "cases.csv", "base-cases.csv", "summary.json"
     metavar="NAMES",
     help="Of the data, with commas, the first for 1.  [default: the data's, else the adapter's]",
 )
+@volume_window_option
 @click.option(
     "--clicks",
     type=click.IntRange(1, 20),
@@ -87,6 +91,7 @@ def evaluate(  # noqa: PLR0913, PLR0917 - one parameter an option
     split: str | None,
     splits_file: Path | None,
     classes: str | None,
+    window: "Window | None",
     clicks: int,
     tolerance: float,
     output: Path | None,
@@ -107,6 +112,7 @@ def evaluate(  # noqa: PLR0913, PLR0917 - one parameter an option
 
     Means come with a 95 % interval, drawn over groups (patients, volumes, slides). With --adapter
     the model without it is measured on the same cases, and the cases that got worse are counted.
+    Volumes are read in the adapter's window.
     DATA is a folder or a file of annotations. Nothing is left to chance: the same command gives the
     same numbers. A run that was stopped begins anew, but embeddings that were kept are found again.
     Exits 1 if a picture could not be read.
@@ -120,8 +126,9 @@ def evaluate(  # noqa: PLR0913, PLR0917 - one parameter an option
     names = (CASES, SUMMARY, BASE_CASES) if compared else (CASES, SUMMARY)
     check_free([output / name for name in names] if output else [], force=force)
     check_model(model)
-    known = _adapter_classes(adapter, protocol)
-    dataset = _opened(data, classes, known)
+    worn = _adapter(adapter)
+    known = _adapter_classes(worn, adapter, protocol)
+    dataset = _opened(data, classes, known, _window(data, window, worn))
     if protocol == "semantic" and known != dataset.classes:
         raise click.UsageError(
             f"the adapter knows the classes {', '.join(known)}, and the data has "
@@ -151,13 +158,19 @@ def evaluate(  # noqa: PLR0913, PLR0917 - one parameter an option
     return run(job, output, print_json=as_json)
 
 
-def _adapter_classes(adapter: Path | None, protocol: str) -> tuple[str, ...]:
-    """Those of the adapter; ``semantic`` cannot do without."""
-    known: tuple[str, ...] = ()
-    if adapter is not None:
-        from samphire.weights.adapter_file import load_adapter
+def _adapter(path: Path | None) -> "AdapterFile | None":
+    if path is None:
+        return None
+    from samphire.weights.adapter_file import load_adapter
 
-        known = load_adapter(adapter).adaptation.classes
+    return load_adapter(path)
+
+
+def _adapter_classes(
+    worn: "AdapterFile | None", adapter: Path | None, protocol: str
+) -> tuple[str, ...]:
+    """Those of the adapter; ``semantic`` cannot do without."""
+    known = () if worn is None else worn.adaptation.classes
     if protocol == "semantic" and not known:
         found = f"{adapter} has none" if adapter else "the model alone has none"
         raise click.UsageError(
@@ -167,7 +180,25 @@ def _adapter_classes(adapter: Path | None, protocol: str) -> tuple[str, ...]:
     return known
 
 
-def _opened(data: Path, classes: str | None, known: tuple[str, ...]) -> "DataSet":
+def _window(data: Path, given: "Window | None", worn: "AdapterFile | None") -> "Window | None":
+    """The window given, or that which the adapter was trained with: no other is right for it."""
+    from samphire.samples.volumes import holds_volumes
+    from samphire.samples.window import parse_window
+
+    if worn is None or not worn.window:
+        return given
+    own = parse_window(worn.window)
+    if given is not None and given != own:
+        raise click.UsageError(
+            f"the adapter was trained in the window {own}, and --window is {given}: leave it out, "
+            "or tune another adapter in that window"
+        )
+    return own if holds_volumes(data) else given
+
+
+def _opened(
+    data: Path, classes: str | None, known: tuple[str, ...], window: "Window | None"
+) -> "DataSet":
     """The data, with the names given, its own, or those of the adapter."""
     from samphire.samples import open_data
 
@@ -175,9 +206,11 @@ def _opened(data: Path, classes: str | None, known: tuple[str, ...]) -> "DataSet
         names = tuple(name.strip() for name in classes.split(","))
         if not all(names) or len(set(names)) < len(names):
             raise click.UsageError(f"--classes {classes!r}: expected different names with commas")
-        return open_data(data, classes=names)
-    dataset = open_data(data)
-    return dataset if dataset.classes or not known else open_data(data, classes=known)
+        return open_data(data, classes=names, window=window)
+    dataset = open_data(data, window=window)
+    if dataset.classes or not known:
+        return dataset
+    return open_data(data, classes=known, window=window)
 
 
 def _chosen(

@@ -142,6 +142,7 @@ def _record(
     record = {
         "data": job.data.name,
         "split": job.part,
+        **({"window": job.data.window} if job.data.window else {}),
         "samples": len(job.data.samples),
         "model": job.model,
         "engine": engine,

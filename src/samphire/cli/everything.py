@@ -159,7 +159,7 @@ def everything(  # noqa: PLR0913, PLR0917 - one parameter an option
     one = is_one_image(inputs)
     folder = None if one else output_folder(inputs, output or own_folder_name(inputs), "masks")
     engine = EngineChoice(model, adapter, variant, device, offline)
-    engine.check()
+    engine.check(window)
 
     from samphire.cli.everything_run import finder, in_words, journal_settings
     from samphire.cli.mask_files import formats_by_name

@@ -29,6 +29,13 @@ def check_inputs(inputs: tuple[str, ...]) -> None:
     missing = [given for given in inputs if given != STREAM and not Path(given).exists()]
     if missing:
         raise click.UsageError(f"{', '.join(missing)}: no such file or folder")
+    volumes = [given for given in inputs if given.lower().endswith((".nii", ".nii.gz"))]
+    if volumes:
+        raise click.UsageError(
+            f"{', '.join(volumes)}: a volume, and this command takes pictures. Take its slices out "
+            "with nibabel, as 16-bit TIFF files or, in Python, as arrays for samphire.embed; "
+            "labelled volumes are measured by samphire evaluate"
+        )
     if STREAM in inputs and len(inputs) > 1:
         raise click.UsageError("- (stdin) is one image: give it alone")
 

@@ -1,9 +1,12 @@
 """Options that several commands share, and how their texts become values."""
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+if TYPE_CHECKING:
+    from samphire.samples.window import Window as VolumeWindowValue
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -46,6 +49,24 @@ class Window(Numbers):
         low, high = value if isinstance(value, tuple) else super().convert(value, param, ctx)
         try:
             return check_window((low, high))
+        except ImageError as error:
+            self.fail(str(error))
+
+
+class VolumeWindow(click.ParamType["VolumeWindowValue"]):
+    """A window of volumes, by name, percentiles or ends."""
+
+    name = "window"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> "VolumeWindowValue":
+        """The window."""
+        from samphire.errors import ImageError
+        from samphire.samples.window import parse_window
+
+        try:
+            return parse_window(str(value))
         except ImageError as error:
             self.fail(str(error))
 
@@ -99,6 +120,13 @@ jobs_option = click.option(
     default=1,
     show_default=True,
     help="Images at once; the processor's cores are shared out.",
+)
+volume_window_option = click.option(
+    "--window",
+    type=VolumeWindow(),
+    metavar="WINDOW",
+    help="Black and white of volumes: ct-soft-tissue, ct-lung, ct-brain, percentile:0.5-99.5 (the "
+    "default), or LOW,HIGH in the file's unit.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
 

@@ -91,7 +91,7 @@ def predict(  # noqa: PLR0913, PLR0917 - one parameter an option
     one = is_one_image(inputs)
     folder = None if one else output_folder(inputs, output or own_folder_name(inputs), "masks")
     engine = EngineChoice(model, adapter, variant, device, offline)
-    engine.check()
+    engine.check(window)
     if not adapter_summary(adapter).classes:
         raise click.UsageError(
             f"--adapter: {adapter} has no classes: give it to samphire segment, with prompts, or "

@@ -127,7 +127,7 @@ def segment(  # noqa: PLR0913, PLR0917 - one parameter an option
     folder = None if is_one_image(inputs) else output_folder(inputs, output, "masks")
     images = _images(inputs, folder, asked, prompts_file)
     choice = EngineChoice(model, adapter, variant, device, offline)
-    choice.check()
+    choice.check(window)
 
     from samphire.cli.segment_run import Options, check_single, segment_many, segment_one
     from samphire.formats.embedding_cache import EmbeddingCache

@@ -1,7 +1,7 @@
 """``samphire tune``: labelled data -> an adapter and a report."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,8 +13,12 @@ from samphire.cli.parsing import (
     model_option,
     offline_option,
     variant_option,
+    volume_window_option,
 )
 from samphire.errors import SamphireError
+
+if TYPE_CHECKING:
+    from samphire.samples.window import Window
 
 METHODS = ("decoder", "lora", "adapter", "partial")
 TASKS = ("interactive", "semantic", "both")
@@ -44,6 +48,7 @@ TASKS = ("interactive", "semantic", "both")
     help="Which samples are for training, validation and test; as a run writes it. Default: what "
     "the data says, or else drawn by group.",
 )
+@volume_window_option
 @click.option("--config", metavar="FILE", help="More settings, in TOML; see --print-config.")
 @click.option("--print-config", is_flag=True, help="Print all settings as TOML, and stop.")
 @click.option("--tensorboard", is_flag=True, help="Also log for TensorBoard.")
@@ -65,6 +70,7 @@ def tune(  # noqa: PLR0913, PLR0917 - one parameter an option
     epochs: int | None,
     seed: int | None,
     splits: str | None,
+    window: "Window | None",
     config: str | None,
     print_config: bool,
     tensorboard: bool,
@@ -82,7 +88,7 @@ def tune(  # noqa: PLR0913, PLR0917 - one parameter an option
     Examples:
       samphire tune polyps/ --task semantic --classes polyp --output runs/polyp
       samphire tune nuclei/ --method lora --blocks last:2 --output runs/nuclei
-      samphire tune volumes/ --model lite_medsam --output runs/organ --config tune.toml
+      samphire tune volumes/ --model lite_medsam --window ct-soft-tissue --output runs/organ
 
     DATA is a folder or file that samphire data check understands. A run that was stopped goes on
     when the same command is given again; --force begins anew. The adapter is the one that was best
@@ -120,6 +126,7 @@ def tune(  # noqa: PLR0913, PLR0917 - one parameter an option
         folder=Path(output),
         given=given,
         splits=None if splits is None else Path(splits),
+        window=window,
         model=model,
         variant=variant,
         device=device,

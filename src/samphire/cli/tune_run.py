@@ -21,10 +21,12 @@ from samphire.engines.load import load
 from samphire.engines.torch_engine import TorchEngine
 from samphire.errors import AdapterError
 from samphire.evaluation.report import write_cases
-from samphire.samples import DataSet, Sample
+from samphire.samples import DataSet, Sample, Split
 from samphire.samples.find import open_data
+from samphire.samples.split import SPLITS as SPLIT_NAMES
 from samphire.samples.split import Splits, check_splits, make_splits, subset
 from samphire.samples.split_file import load_splits, save_splits
+from samphire.samples.window import Window
 from samphire.tuning import processes
 from samphire.tuning.estimate import Estimate, rehearse
 from samphire.tuning.held_out import Measured, draw_cases, measure
@@ -43,6 +45,7 @@ from samphire.tuning.loop import (
 from samphire.tuning.report.before_after import before_after
 from samphire.tuning.report.page import Report, TrainedPart, write_report
 from samphire.tuning.settings import TuneSettings, as_toml, make_settings, settings_record
+from samphire.tuning.survey import check_labels, in_words, survey, to_learn_from
 from samphire.tuning.tensorboard import open_writer
 from samphire.tuning.trained import trained_table
 from samphire.tuning.validation import Validation
@@ -61,6 +64,7 @@ class Job:
         folder: of the run.
         given: settings, as ``make_settings`` takes them.
         splits: a file of them, or None.
+        window: of volumes, or None.
         model: see ``samphire.load``, as ``variant``, ``device`` and ``offline``.
         variant: of the model.
         device: that computes.
@@ -75,6 +79,7 @@ class Job:
     folder: Path
     given: Mapping[str, Any]
     splits: Path | None
+    window: Window | None
     model: str
     variant: str | None
     device: str
@@ -89,9 +94,12 @@ def run_tuning(job: Job) -> int:
     """The whole run; what it says goes to stderr, the result to stdout."""
     dataset, settings = _data_and_settings(job)
     splits = _splits(job, dataset)
-    train, val, test = (subset(dataset, splits, name).samples for name in ("train", "val", "test"))
+    sets = {name: subset(dataset, splits, name).samples for name in SPLIT_NAMES}
+    train, val, test = sets.values()
     check_sets(train, val)
     device = processes.start(job.device)
+    train = _surveyed(sets, settings)
+    check_sets(train, val)
     engine = load(job.model, variant=job.variant, device=device, offline=job.offline)
     if not job.force:  # before anything there is replaced
         check_folder(job.folder, run_id(engine, train, val, settings))
@@ -106,7 +114,7 @@ def run_tuning(job: Job) -> int:
             _say(f"  trains: {part:<32} {tensors:>4} tensors {count:>12,} parameters")
         _say(_estimated(rehearse(engine, train, val, settings), job, settings))
     cache = None if job.no_cache else Cache(cache_dir() / "tokens")
-    best = _fit(job, engine, train, val, settings, cache)
+    best = _fit(job, engine, train, val, settings, dataset.window, cache)
     if not processes.is_first():
         return 0
     _say(f"best after epoch {best.epoch}: validation score {best.score:.3f}")
@@ -122,7 +130,7 @@ def run_tuning(job: Job) -> int:
     results = _results(name, measured)
     for entry in results["protocols"]:
         _say(f"{name}, {_in_words(entry)}")
-    _finish(job, adapter, dataset, splits, results)
+    _finish(job, adapter, dataset, splits, results, left_out=len(sets["train"]) - len(train))
     for protocol, (_, after) in measured.items():
         write_cases(job.folder / CASES.format(protocol), after)
     report = Report(
@@ -136,7 +144,7 @@ def run_tuning(job: Job) -> int:
         log=read_log(job.folder / LOG),
         evaluations={str(protocol): pair for protocol, pair in measured.items()},
         pictures=draw_cases(engine, adapter, held, measured),
-        notes=[f"Measured on {name}, {_chosen(name)}.", *_drops(results)],
+        notes=[f"Measured on {name}, {_chosen(name)}.", *dataset.notes, *_drops(results)],
         cases_file=CASES.format("*"),
     )
     write_report(job.folder / REPORT, report)
@@ -145,12 +153,35 @@ def run_tuning(job: Job) -> int:
     return 0
 
 
+def _surveyed(sets: Mapping[Split, Sequence[Sample]], settings: TuneSettings) -> tuple[Sample, ...]:
+    """All samples read once, and what was found told; of the training set, those of use.
+
+    Of the others nothing is taken away: measuring has rules of its own for what it cannot read.
+    """
+    first = processes.is_first()
+    total = sum(len(samples) for samples in sets.values())
+    found = {}
+    with tqdm(total=total, desc="reading", unit="sample", disable=None if first else True) as bar:
+
+        def on_sample(_: int, __: int) -> None:
+            bar.update()
+
+        for name, samples in sets.items():
+            found[name] = survey(samples, on_progress=on_sample)
+    for name, each in found.items():
+        for sentence in in_words(name, each, settings) if first else ():
+            _say(sentence)
+        check_labels(each, settings)
+    return to_learn_from(found["train"], settings)
+
+
 def _fit(
     job: Job,
     engine: TorchEngine,
     train: Sequence[Sample],
     val: Sequence[Sample],
     settings: TuneSettings,
+    window: str,
     cache: Cache | None,
 ) -> Validation:
     """The loop, with a bar and, if wanted, with TensorBoard."""
@@ -169,6 +200,7 @@ def _fit(
             val,
             settings,
             job.folder,
+            window=window,
             cache=cache,
             on_progress=on_progress,
             on_entry=None if writer is None else writer.add,
@@ -191,7 +223,7 @@ def _data_and_settings(job: Job) -> tuple[DataSet, TuneSettings]:
     given = dict(job.given)
     semantic = given.get("task", "interactive") != "interactive"
     classes = tuple(given.get("classes", ())) if semantic else ()
-    dataset = open_data(job.data, classes=classes)
+    dataset = open_data(job.data, classes=classes, window=job.window)
     if semantic and not classes:
         given["classes"] = list(dataset.classes)
         if not dataset.classes:
@@ -287,12 +319,19 @@ def _chosen(name: str) -> str:
 
 
 def _finish(
-    job: Job, adapter: AdapterFile, dataset: DataSet, splits: Splits, results: dict[str, Any]
+    job: Job,
+    adapter: AdapterFile,
+    dataset: DataSet,
+    splits: Splits,
+    results: dict[str, Any],
+    *,
+    left_out: int,
 ) -> None:
     """Write the results, and into the adapter's file what it was trained on and what it can do."""
     counts = {name: len(splits.ids(name)) for name in ("train", "val", "test")}
     digest = hashlib.sha256((job.folder / SPLITS).read_bytes()).hexdigest()
-    data = {"name": dataset.name, "layout": dataset.layout, **counts, "splits_sha256": digest}
+    data = {"name": dataset.name, "layout": dataset.layout, **counts}
+    data |= {"left_out": left_out, "splits_sha256": digest}
     metrics = {**(adapter.metrics or {}), "held_out": results}
     replace(adapter, data=data, metrics=metrics).save(job.folder / ADAPTER)
     text = json.dumps(results, indent=2) + "\n"

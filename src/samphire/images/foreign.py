@@ -5,6 +5,10 @@ Not for damage that shows while decoding (``png.py``, ``jpeg.py``, the decoders 
 
 from typing import BinaryIO
 
+_NIFTI = (
+    "NIfTI volume (take a slice out with nibabel and hand it over as an array; labelled volumes "
+    "are read by samphire tune, evaluate and data check)"
+)
 # Where a mark stands, the mark, and what begins like that: files that are no pictures, ...
 _FOREIGN = (
     (0, b"version https://git-lfs", "a Git LFS pointer (run git lfs pull)"),
@@ -19,6 +23,8 @@ _FOREIGN = (
     (0, b"\x89hdf", "an HDF5 file (read it with h5py and hand over an array)"),
     (0, b"\x93numpy", "a NumPy file (load it and hand over the array)"),
     (128, b"dicm", "a DICOM file (read it with pydicom and hand over its pixels as an array)"),
+    (344, b"n+1\0", f"a {_NIFTI}"),
+    (344, b"ni1\0", f"a {_NIFTI}"),
     (4, b"ftyphe", "an HEIC photo (save it as JPEG or PNG)"),
     (4, b"ftypmif1", "an HEIC photo (save it as JPEG or PNG)"),
 )
@@ -34,7 +40,7 @@ _DAMAGED = (
     (4, b"jp  \r\n", "JPEG2000"),
     (0, b"bm", "BMP"),
 )
-_LONGEST = 160
+_LONGEST = 352
 
 
 def not_opened(file: BinaryIO, name: str, formats: tuple[str, ...]) -> str:
@@ -47,6 +53,8 @@ def not_opened(file: BinaryIO, name: str, formats: tuple[str, ...]) -> str:
     """
     file.seek(0)
     head = file.read(_LONGEST)
+    if head.startswith(b"\x1f\x8b") and name.lower().endswith(".nii.gz"):
+        return f"{name} is a {_NIFTI}: expected {', '.join(formats)}"
     small = head.lstrip(b" \t\r\n\xef\xbb\xbf").lower() if head[:1] != b"\0" else head.lower()
     for at, mark, kind in _DAMAGED:
         if small.startswith(mark, at):

@@ -12,6 +12,7 @@ from samphire.errors import FileFormatError
 from samphire.formats.recognise import recognise
 from samphire.samples import coco, folders, labelme, table, volumes, yolo
 from samphire.samples.sample import DataSet
+from samphire.samples.window import Window
 
 Find = Callable[[Path, tuple[str, ...]], DataSet | None]
 
@@ -26,19 +27,24 @@ LAYOUTS: tuple[tuple[str, Find], ...] = (
 )
 
 
-def open_data(path: str | Path, *, classes: Sequence[str] = ()) -> DataSet:
+def open_data(
+    path: str | Path, *, classes: Sequence[str] = (), window: Window | None = None
+) -> DataSet:
     """The list of what lies at a path.
 
     Args:
         path: a folder, or the file that lists its pictures.
         classes: names of the classes, the first for label 1. For mask files they say that numbers
             are classes; elsewhere they replace the names found, one for one.
+        window: which intensities of volumes become black and white; None: the percentiles 0.5 and
+            99.5 of each. Refused for pictures.
 
     Returns:
         The data set, with a note on everything that was left out.
 
     Raises:
-        FileFormatError: the layout is not known, nothing can be used, or ``classes`` do not fit.
+        FileFormatError: the layout is not known, nothing can be used, ``classes`` do not fit, or
+            there is a window for pictures.
         FileNotFoundError: there is nothing at the path.
     """
     root = Path(path)
@@ -48,13 +54,24 @@ def open_data(path: str | Path, *, classes: Sequence[str] = ()) -> DataSet:
         raise FileNotFoundError(
             f"{root} does not exist: expected a folder or file of labelled data"
         )
+    names = tuple(classes)
     for _, find in LAYOUTS:
-        found = find(root, tuple(classes))
+        # volumes alone have intensities to choose from
+        found = volumes.find(root, names, window) if find is volumes.find else find(root, names)
         if found is not None:
+            _check_window(window, found)
             notes = (*found.notes, *_passed_over(root, found))
             return replace(found, name=found.name or root.resolve().name, notes=notes)
     known = "; ".join(words for words, _ in LAYOUTS)
     raise FileFormatError(f"{root} holds {_held(root)}: expected one of these: {known}")
+
+
+def _check_window(window: Window | None, found: DataSet) -> None:
+    if window is not None and not found.window:
+        raise FileFormatError(
+            f"{found.name} holds pictures ({found.layout}), whose greys are taken as they are: the "
+            f"window {window} is for NIfTI volumes; leave it out"
+        )
 
 
 def _passed_over(root: Path, found: DataSet) -> tuple[str, ...]:

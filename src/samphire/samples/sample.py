@@ -94,6 +94,8 @@ class DataSet:
         classes: names of the classes; the first is label 1. Empty where the data does not tell
             classes apart: then every object has label 1.
         notes: what was left out or decided, a sentence each.
+        window: which intensities of volumes are black and white, as ``parse_window`` takes it;
+            empty for pictures.
     """
 
     name: str
@@ -101,3 +103,4 @@ class DataSet:
     samples: tuple[Sample, ...]
     classes: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    window: str = ""

@@ -1,9 +1,9 @@
 """Labelled NIfTI volumes as samples, a slice each.
 
-Opening a data set reads headers; a slice is read when it is asked for, and the last two volumes
-stay in memory, so that reading the slices of a volume in order decodes its files once (in random
-order, a volume a slice). What a slice looks like depends on its whole volume (``window.py``) and on
-nothing else.
+Opening a data set reads headers; a slice is read when it is asked for, with its whole volume. The
+volumes read last stay in memory: reading slices in order decodes each file once, and so does a
+random order where ``KEPT_BYTES`` hold them all; beyond, it decodes a volume for most slices. What a
+slice looks like depends on its whole volume (``window.py``) and on nothing else.
 
 The layouts are in ``volume_layouts.py``, the files in ``nifti.py``. Not for writing volumes.
 """
@@ -11,7 +11,7 @@ The layouts are in ``volume_layouts.py``, the files in ``nifti.py``. Not for wri
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -22,9 +22,14 @@ from samphire.images.intensity import to_bytes
 from samphire.masks import Masks
 from samphire.samples import nifti
 from samphire.samples.nifti import Grid, Plane
+from samphire.samples.recent import Recent
 from samphire.samples.sample import DataSet, Labelled, Sample, Volume
 from samphire.samples.volume_layouts import Case, Layout, find_layout, listed
 from samphire.samples.window import PERCENTILES, Window
+
+# Two bytes a voxel: about ten volumes of 256 x 256 x 200, or five CTs of 512 x 512 x 100.
+KEPT_BYTES = 256 << 20
+_RECENT = Recent(KEPT_BYTES)
 
 
 @dataclass(frozen=True)
@@ -39,13 +44,18 @@ class _Recipe:
     ignore: int | None
 
 
-def find(path: Path, classes: tuple[str, ...]) -> DataSet | None:
-    """The data set of a folder that holds volumes, with the usual window and planes; else None."""
+def holds_volumes(path: Path) -> bool:
+    """Whether a folder looks like one of volumes, by the names in it."""
     places = [path / name for name in ("images", "imagesTr")]
     names = [file.name for place in places if place.is_dir() for file in place.iterdir()]
-    if not any(name.endswith(nifti.SUFFIXES) for name in names):
+    return any(name.endswith(nifti.SUFFIXES) for name in names)
+
+
+def find(path: Path, classes: tuple[str, ...], window: Window | None = None) -> DataSet | None:
+    """The data set of a folder that holds volumes, with the usual planes; else None."""
+    if not holds_volumes(path):
         return None
-    return nifti_samples(path, classes=classes)
+    return nifti_samples(path, classes=classes, window=window or PERCENTILES)
 
 
 def nifti_samples(
@@ -102,6 +112,7 @@ def nifti_samples(
             f"Black and white of a volume: {window}.",
             f"Volumes by their slices' plane: {sliced}{mixed}.",
         ),
+        window=str(window),
     )
 
 
@@ -218,7 +229,8 @@ def _samples(root: Path, case: Case, grid: Grid, recipe: _Recipe) -> list[Sample
 
 
 def _read_slice(recipe: _Recipe, index: int) -> Labelled:
-    pixels, labels = _voxels(recipe, _stamps(recipe))
+    # a file that has changed has another stamp, and is read again
+    pixels, labels = _RECENT.get((recipe, _stamps(recipe)), partial(_voxels, recipe))
     image, plane = pixels[index], labels[index]
     if image.shape[2] == 1:
         image = image.repeat(3, axis=2)
@@ -233,13 +245,8 @@ def _read_slice(recipe: _Recipe, index: int) -> Labelled:
     return Labelled(image, named, None if recipe.ignore is None else plane == recipe.ignore)
 
 
-@lru_cache(maxsize=2)
-def _voxels(recipe: _Recipe, stamps: tuple[tuple[int, int], ...]) -> tuple[ByteArray, ByteArray]:
-    """Greys (D, H, W, C) and labels (D, H, W) of a volume, both uint8.
-
-    The stamps are there to be compared: a file that has changed is read again.
-    """
-    del stamps
+def _voxels(recipe: _Recipe) -> tuple[ByteArray, ByteArray]:
+    """Greys (D, H, W, C) and labels (D, H, W) of a volume, both uint8."""
     greys = []
     for path in recipe.images:
         volume = nifti.read_voxels(path)

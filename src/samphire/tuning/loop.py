@@ -69,6 +69,7 @@ def fit(  # noqa: PLR0913 - what there is, what is wanted, whom to tell
     settings: TuneSettings,
     folder: Path,
     *,
+    window: str = "",
     cache: Cache | None = None,
     on_progress: Callable[[Progress], None] | None = None,
     on_entry: Callable[[dict[str, Any]], None] | None = None,
@@ -86,6 +87,7 @@ def fit(  # noqa: PLR0913 - what there is, what is wanted, whom to tell
         val: at least one sample, of groups that are not in ``train``.
         settings: see there.
         folder: of this run.
+        window: of the data, ``DataSet.window``; the adapter's file keeps it.
         cache: where the frozen part's results are kept.
         on_progress: called after each step.
         on_entry: called with each entry of the log.
@@ -109,7 +111,7 @@ def fit(  # noqa: PLR0913 - what there is, what is wanted, whom to tell
         )
     adapted = settings.adaptation.apply(engine.module, seed=settings.seed)
     learner = Learner(engine, adapted, FrozenEncoder(adapted, engine.info, cache), settings)
-    state = _begin(folder, run_id(engine, train, val, settings), learner)
+    state = _begin(folder, run_id(engine, train, val, settings, window), learner)
     log = Log(folder / LOG, state, on_entry)
     batches = math.ceil(len(train) / settings.batch_size)
     steps = batches * settings.epochs
@@ -137,7 +139,7 @@ def fit(  # noqa: PLR0913 - what there is, what is wanted, whom to tell
         state.epoch, state.batch = state.epoch + 1, 0
         measured = validate(engine, adapted, learner.frozen, val, settings)
         score = processes.from_first(measured.score)
-        file = adapter_file(engine, adapted, settings, measured)
+        file = adapter_file(engine, adapted, settings, measured, window=window)
         if not state.best_epoch or score > state.best_score:
             state.best_epoch, state.best_score = state.epoch, score
             _write(file, folder / ADAPTER)
@@ -232,6 +234,8 @@ class Learner:
             view=settings.augment,
             rng=rng,
         )
+        if adapted.head is None and not len(example.objects):
+            return  # nothing to ask about, so the encoder need not look
         tokens, frame = self.frozen.tokens(example.image)
         half = torch.autocast(
             self.engine.device.type,
@@ -388,11 +392,16 @@ def check_folder(folder: Path, run: str) -> RunState | None:
 
 
 def run_id(
-    engine: TorchEngine, train: Sequence[Sample], val: Sequence[Sample], settings: TuneSettings
+    engine: TorchEngine,
+    train: Sequence[Sample],
+    val: Sequence[Sample],
+    settings: TuneSettings,
+    window: str,
 ) -> str:
-    """Identity of a run: weights, settings, and which samples are where."""
+    """Identity of a run: weights, settings, and which samples are where, in which window."""
     names = [[sample.id for sample in samples] for samples in (train, val)]
-    parts = (engine.info.base_id, engine.info.preprocessing, repr(settings), json.dumps(names))
+    info = engine.info
+    parts = (info.base_id, info.preprocessing, repr(settings), json.dumps(names), window)
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 

@@ -86,7 +86,12 @@ def validate(
 
 
 def adapter_file(
-    engine: TorchEngine, adapted: Adapted, settings: TuneSettings, measured: Validation | None
+    engine: TorchEngine,
+    adapted: Adapted,
+    settings: TuneSettings,
+    measured: Validation | None,
+    *,
+    window: str = "",
 ) -> AdapterFile:
     """The adapter as it is now, to be written or worn."""
     info = engine.info
@@ -96,5 +101,6 @@ def adapter_file(
         base_id=info.base_id,
         preprocessing=info.preprocessing,
         tensors=adapted.tensors(),
+        window=window,
         metrics=None if measured is None else measured.as_json(),
     )

@@ -21,10 +21,12 @@ class AdapterSummary:
     Attributes:
         base: name of the model that it was trained on.
         classes: names of its classes, the background apart; none without.
+        window: of the volumes that it was trained on; empty for pictures.
     """
 
     base: str
     classes: tuple[str, ...]
+    window: str = ""
 
 
 def read_summary(path: Path) -> AdapterSummary:
@@ -44,7 +46,8 @@ def read_summary(path: Path) -> AdapterSummary:
     check_notes(notes, path)
     try:
         classes = json.loads(notes["adaptation"])["classes"]
-        return AdapterSummary(notes["base"], tuple(str(name) for name in classes))
+        names = tuple(str(name) for name in classes)
+        return AdapterSummary(notes["base"], names, notes["window"])
     except (KeyError, TypeError, ValueError) as error:
         raise AdapterError(f"{path} says {FORMAT} and is not it: {error}") from error
 
