@@ -149,7 +149,8 @@ def run_one(name: str, data: Path, work: Path) -> None:
     from samphire.evaluation.report import write_cases  # noqa: PLC0415
     from samphire.samples.find import open_data  # noqa: PLC0415
     from samphire.tuning.held_out import measure  # noqa: PLC0415
-    from samphire.tuning.loop import ADAPTER, LOG, fit, read_log  # noqa: PLC0415
+    from samphire.tuning.log import read_log  # noqa: PLC0415
+    from samphire.tuning.loop import ADAPTER, LOG, fit  # noqa: PLC0415
     from samphire.tuning.settings import make_settings  # noqa: PLC0415
     from samphire.weights.adapter_file import load_adapter  # noqa: PLC0415
 
@@ -314,7 +315,7 @@ class Stepper:
         from samphire.cache import Cache  # noqa: PLC0415
         from samphire.engines.load import load  # noqa: PLC0415
         from samphire.tuning.frozen import FrozenEncoder  # noqa: PLC0415
-        from samphire.tuning.loop import Learner  # noqa: PLC0415
+        from samphire.tuning.learner import Learner  # noqa: PLC0415
         from samphire.tuning.settings import make_settings  # noqa: PLC0415
 
         common = {"task": "semantic", "classes": ["polyp"], "augment": "none"}

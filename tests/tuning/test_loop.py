@@ -22,6 +22,7 @@ from samphire.adapters.lora import Lora
 from samphire.adapters.partial import Decoder, Partial
 from samphire.cache import Cache
 from samphire.errors import CancelledError, DataError, NonFiniteError
+from samphire.tuning import learner as learner_module
 from samphire.tuning import loop
 from samphire.tuning.frozen import FrozenEncoder
 from samphire.tuning.loop import ADAPTER, LAST, LOG, STATE, fit, learning_rate_share
@@ -121,7 +122,8 @@ SCRIPT = """
     from conftest import random_weights
     from samphire.engines.torch_engine import TorchEngine
     from samphire.model import variants
-    from samphire.tuning import loop
+    from samphire.tuning import learner as learner_module
+from samphire.tuning import loop
 from samphire.tuning.frozen import FrozenEncoder
     module = variants.tiny()
     random_weights(module)
@@ -197,7 +199,7 @@ def test_a_picture_without_objects_to_prompt_for_is_not_encoded(tiny_engine):
     def encoded(settings):
         adapted = settings.adaptation.apply(tiny_engine.module)
         frozen = FrozenEncoder(adapted, tiny_engine.info, cache=None)
-        learner = loop.Learner(tiny_engine, adapted, frozen, settings)
+        learner = learner_module.Learner(tiny_engine, adapted, frozen, settings)
         bare = replace(TRAIN[0], read=nothing_on_it)
         return len(list(learner.losses(bare, epoch=0))), frozen.encoded
 
@@ -253,8 +255,8 @@ def test_a_run_stops_early_when_it_gets_no_better(tiny_engine, tmp_path, monkeyp
 
 
 def test_a_loss_that_is_no_number_stops_and_names_the_picture(tiny_engine, tmp_path, monkeypatch):
-    real = loop.class_maps
-    monkeypatch.setattr(loop, "class_maps", lambda *given: real(*given) * float("nan"))
+    real = learner_module.class_maps
+    monkeypatch.setattr(learner_module, "class_maps", lambda *given: real(*given) * float("nan"))
     with pytest.raises(NonFiniteError, match="disc-"):
         fit(tiny_engine, TRAIN, VAL, semantic(), tmp_path)
     assert not (tmp_path / ADAPTER).exists()

@@ -16,15 +16,18 @@ from samphire.adapters.lora import Lora
 from samphire.adapters.partial import Decoder, Partial
 from samphire.errors import AdapterError, NonFiniteError
 from samphire.samples import Labelled, Sample
+from samphire.tuning import learner as learner_module
 from samphire.tuning import loop
 from samphire.tuning.frozen import FrozenEncoder
-from samphire.tuning.loop import ADAPTER, LOG, STATE, Learner, epoch_order, fit
+from samphire.tuning.loop import ADAPTER, LOG, STATE, epoch_order, fit
 from samphire.tuning.settings import TuneSettings
 
 
-def learner_of(engine, settings: TuneSettings) -> Learner:
+def learner_of(engine, settings: TuneSettings) -> learner_module.Learner:
     adapted = settings.adaptation.apply(engine.module, seed=settings.seed)
-    return Learner(engine, adapted, FrozenEncoder(adapted, engine.info, None), settings)
+    return learner_module.Learner(
+        engine, adapted, FrozenEncoder(adapted, engine.info, None), settings
+    )
 
 
 def without_objects() -> Sample:
@@ -33,7 +36,7 @@ def without_objects() -> Sample:
     return Sample("bare", "bare", (), partial(lambda value: value, bare))
 
 
-def gradients(learner: Learner, batch) -> dict[str, torch.Tensor]:
+def gradients(learner: learner_module.Learner, batch) -> dict[str, torch.Tensor]:
     """Those of a batch, before any step."""
     for sample in batch:
         for part in learner.losses(sample, 0):
@@ -119,7 +122,7 @@ def infinite_gradient(value: torch.Tensor) -> torch.Tensor:
 def test_a_gradient_that_is_no_number_stops_before_anything_is_learned(
     tiny_engine, tmp_path, monkeypatch
 ):
-    real = loop.class_maps
+    real = learner_module.class_maps
     monkeypatch.setattr(loop, "SAVE_SECONDS", 0.0)
     steps = iter(range(99))
 
@@ -127,7 +130,7 @@ def test_a_gradient_that_is_no_number_stops_before_anything_is_learned(
         found = real(*given)
         return infinite_gradient(found) if next(steps) == 1 else found
 
-    monkeypatch.setattr(loop, "class_maps", second_is_infinite)
+    monkeypatch.setattr(learner_module, "class_maps", second_is_infinite)
     with pytest.raises(NonFiniteError, match=r"gradient of disc-\d has norm (inf|nan) in epoch 1"):
         fit(tiny_engine, TRAIN, VAL, semantic(batch_size=1), tmp_path)
     assert len(entries(tmp_path, "loss")) == 1
@@ -141,8 +144,10 @@ def test_a_gradient_that_is_no_number_stops_before_anything_is_learned(
 def test_a_step_that_float16_cannot_take_is_told_and_not_for_ever(tiny_engine, monkeypatch, caplog):
     learner = learner_of(tiny_engine, semantic(precision="float16"))
     before = learner.adapted.tensors()
-    real = loop.class_maps
-    monkeypatch.setattr(loop, "class_maps", lambda *given: infinite_gradient(real(*given)))
+    real = learner_module.class_maps
+    monkeypatch.setattr(
+        learner_module, "class_maps", lambda *given: infinite_gradient(real(*given))
+    )
     with caplog.at_level(logging.WARNING):
         loss, norm = learner.step(TRAIN[:1], epoch=0, rate=1.0)
     assert math.isfinite(loss)

@@ -30,6 +30,7 @@ from samphire.samples.window import Window
 from samphire.tuning import processes
 from samphire.tuning.estimate import Estimate, rehearse
 from samphire.tuning.held_out import Measured, draw_cases, measure
+from samphire.tuning.log import read_log
 from samphire.tuning.loop import (
     ADAPTER,
     LAST,
@@ -39,7 +40,6 @@ from samphire.tuning.loop import (
     check_folder,
     check_sets,
     fit,
-    read_log,
     run_id,
 )
 from samphire.tuning.report.before_after import before_after
@@ -102,7 +102,7 @@ def run_tuning(job: Job) -> int:
     check_sets(train, val)
     engine = load(job.model, variant=job.variant, device=device, offline=job.offline)
     if not job.force:  # before anything there is replaced
-        check_folder(job.folder, run_id(engine, train, val, settings))
+        check_folder(job.folder, run_id(engine, train, val, settings, dataset.window))
     trained = trained_table(settings.adaptation.apply(engine.module))
     if processes.is_first():
         _prepare(job, splits, settings)

@@ -16,7 +16,7 @@ from samphire.engines.torch_engine import TorchEngine
 from samphire.samples import Sample
 from samphire.tuning.augment import FLIPS
 from samphire.tuning.frozen import FrozenEncoder
-from samphire.tuning.loop import Learner
+from samphire.tuning.learner import Learner
 from samphire.tuning.settings import TuneSettings
 from samphire.tuning.validation import protocols
 

@@ -13,26 +13,22 @@ import json
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from samphire.adapters import Adapted
 from samphire.cache import Cache
-from samphire.engines.torch_engine import DTYPES, TorchEngine
-from samphire.errors import AdapterError, CancelledError, DataError, NonFiniteError
+from samphire.engines.torch_engine import TorchEngine
+from samphire.errors import AdapterError, CancelledError, DataError
 from samphire.evaluation.prompts import generator
-from samphire.images.preprocessing import preprocessing
 from samphire.samples import Sample
 from samphire.tuning import processes
-from samphire.tuning.examples import make_example
 from samphire.tuning.frozen import FrozenEncoder
-from samphire.tuning.objectives import class_maps, conversation
+from samphire.tuning.learner import Learner
+from samphire.tuning.log import Log
 from samphire.tuning.settings import TuneSettings
-from samphire.tuning.state import RunState, load_state, save_state
+from samphire.tuning.state import RunState, load_state
 from samphire.tuning.validation import Validation, adapter_file, validate
 from samphire.weights.adapter_file import AdapterFile
 
@@ -150,152 +146,6 @@ def fit(  # noqa: PLR0913 - what there is, what is wanted, whom to tell
     return Validation(score=state.best_score, parts={}, epoch=state.best_epoch)
 
 
-class Learner:
-    """What a step needs, and the step.
-
-    Args:
-        engine: the base.
-        adapted: the model that trains.
-        frozen: its encoder.
-        settings: of the run.
-    """
-
-    def __init__(
-        self, engine: TorchEngine, adapted: Adapted, frozen: FrozenEncoder, settings: TuneSettings
-    ) -> None:
-        self.engine, self.adapted, self.frozen, self.settings = engine, adapted, frozen, settings
-        self.parameters = list(adapted.parameters().values())
-        for value in self.parameters:
-            value.requires_grad_()
-        self.optimiser = make_optimiser(adapted, settings)
-        self.scaler = torch.amp.GradScaler(
-            engine.device.type, enabled=settings.precision == "float16"
-        )
-
-    def step(self, batch: Sequence[Sample], *, epoch: int, rate: float) -> tuple[float, float]:
-        """Learn from some pictures.
-
-        Args:
-            batch: of all processes; this one takes its share.
-            epoch: from 0.
-            rate: share of the learning rate.
-
-        Returns:
-            the loss, a mean over the batch, and the norm of its gradient before it was clipped.
-
-        Raises:
-            NonFiniteError: a loss or the gradient is NaN or infinite.
-        """
-        loss = 0.0
-        for sample in processes.mine(batch):
-            for part in self.losses(sample, epoch):
-                value = float(part.detach())
-                if not math.isfinite(value):
-                    raise NonFiniteError(
-                        f"the loss of {sample.id} is {value} in epoch {epoch + 1}: look at the "
-                        "picture (samphire data check), or lower the learning rate"
-                    )
-                self.scaler.scale(part / len(batch)).backward()
-                loss += value / len(batch)
-        loss = processes.join_gradients(self.parameters, loss)
-        if all(value.grad is None for value in self.parameters):
-            return loss, 0.0  # pictures without an object, and prompts alone: nothing to learn
-        self.scaler.unscale_(self.optimiser)
-        norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.settings.clip)
-        if not math.isfinite(norm):
-            self._overflowed(batch, epoch, float(norm))
-        for group in self.optimiser.param_groups:
-            group["lr"] = group["peak"] * rate
-        self.scaler.step(self.optimiser)
-        self.scaler.update()
-        self.optimiser.zero_grad(set_to_none=True)
-        return loss, float(norm)
-
-    def _overflowed(self, batch: Sequence[Sample], epoch: int, norm: float) -> None:
-        """Say that a step will not be taken; only float16, whose scale then falls, may go on."""
-        names = ", ".join(sample.id for sample in batch)
-        said = f"the gradient of {names} has norm {norm} in epoch {epoch + 1}"
-        # below 1 it is not the scale that is too large
-        if not self.scaler.is_enabled() or self.scaler.get_scale() < 1:
-            raise NonFiniteError(
-                f"{said}: lower the learning rate, tune in float32, or look at the pictures "
-                "(samphire data check)"
-            )
-        logger.warning("%s: too large for float16, so this step is left out", said)
-
-    def losses(self, sample: Sample, epoch: int) -> Iterator[torch.Tensor]:
-        """Losses of one picture; their gradients reach the encoder after the last one."""
-        settings, adapted = self.settings, self.adapted
-        rng = generator(settings.seed, epoch, sample.id)
-        example = make_example(
-            sample.read(),
-            classes=len(settings.adaptation.classes),
-            objects=settings.objects if settings.interactive else 0,
-            view=settings.augment,
-            rng=rng,
-        )
-        if adapted.head is None and not len(example.objects):
-            return  # nothing to ask about, so the encoder need not look
-        tokens, frame = self.frozen.tokens(example.image)
-        half = torch.autocast(
-            self.engine.device.type,
-            DTYPES[settings.precision],
-            enabled=settings.precision != "float32",
-        )
-        with half:
-            features = self.frozen.features(tokens)
-        # the losses meet here, so that the encoder is gone through backwards once
-        leaf = features.detach().requires_grad_(features.requires_grad)
-        with half:
-            if settings.interactive and len(example.objects):
-                boxes_only = preprocessing(self.engine.info.preprocessing).boxes_only
-                corrections = 0 if boxes_only else settings.corrections
-                turns = conversation(
-                    adapted.module,
-                    leaf,
-                    example,
-                    frame,
-                    corrections=corrections,
-                    boxes_only=boxes_only,
-                    rng=rng,
-                )
-                for loss in turns:
-                    yield loss / (1 + corrections)
-            if adapted.head is not None:
-                yield class_maps(adapted.module, adapted.head, leaf, example, frame)
-        if leaf.grad is not None:
-            features.backward(leaf.grad)
-
-    def save(self, path: Path, state: RunState) -> None:
-        """Write where the run stands."""
-        state.tensors, state.optimiser = self.adapted.tensors(), self.optimiser.state_dict()
-        state.scaler = self.scaler.state_dict()
-        if processes.is_first():
-            save_state(path, state)
-
-    def restore(self, state: RunState) -> None:
-        """Put everything back."""
-        self.adapted.load(state.tensors)
-        self.optimiser.load_state_dict(dict(state.optimiser))
-        self.scaler.load_state_dict(dict(state.scaler))
-
-
-def make_optimiser(adapted: Adapted, settings: TuneSettings) -> torch.optim.AdamW:
-    """AdamW; weight decay for matrices alone, the model's own parameters slower than new ones."""
-    own = {name for name, _ in adapted.base.named_parameters()}
-    groups: dict[tuple[float, float], list[torch.nn.Parameter]] = {}
-    for name, value in adapted.parameters().items():
-        peak = settings.learning_rate if name in own else settings.new_learning_rate
-        decay = settings.weight_decay if value.ndim > 1 else 0.0
-        groups.setdefault((peak * adapted.learning_rates[name], decay), []).append(value)
-    return torch.optim.AdamW(
-        [
-            {"params": values, "lr": peak, "peak": peak, "weight_decay": decay}
-            for (peak, decay), values in groups.items()
-        ]
-    )
-
-
 def learning_rate_share(step: int, steps: int, warm_up: float) -> float:
     """The share of the highest learning rate at a step: a linear rise, then a cosine to 1 %.
 
@@ -312,52 +162,6 @@ def epoch_order(count: int, seed: int, epoch: int) -> list[int]:
     """The order of the samples in an epoch."""
     order: list[int] = generator(seed, epoch, "order").permutation(count).tolist()
     return order
-
-
-class Log:
-    """A file of JSON lines; what a stopped run wrote after its last saved state is taken back."""
-
-    def __init__(
-        self,
-        path: Path,
-        state: RunState,
-        on_entry: Callable[[dict[str, Any]], None] | None,
-    ) -> None:
-        self._path = path
-        self._on_entry = on_entry
-        if not processes.is_first():
-            return
-        kept = []
-        if path.is_file():
-            for line in path.read_text(encoding="utf-8").splitlines():
-                entry = _entry(line)
-                after_epoch = "loss" not in entry and entry.get("epoch", 0) > state.epoch
-                if entry and entry["step"] <= state.step and not after_epoch:
-                    kept.append(line)
-        path.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
-
-    def write(self, entry: dict[str, Any]) -> None:
-        """Add a line, and hand it on."""
-        if self._on_entry is not None:
-            self._on_entry(entry)
-        if processes.is_first():
-            with self._path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(entry) + "\n")
-
-
-def read_log(path: Path) -> list[dict[str, Any]]:
-    """The entries of a log, in order."""
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-    return [entry for entry in map(_entry, lines) if entry]
-
-
-def _entry(line: str) -> dict[str, Any]:
-    """A line of the log; empty for one that was being written when the run was killed."""
-    try:
-        entry: dict[str, Any] = json.loads(line)
-    except ValueError:
-        return {}
-    return entry
 
 
 def _begin(folder: Path, run: str, learner: Learner) -> RunState:
