@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import math
 import platform
 import shlex
 import sys
@@ -17,6 +16,7 @@ from tqdm import tqdm
 
 from samphire import atomic
 from samphire.cache import Cache, cache_dir, shown_bytes
+from samphire.cli import tune_results
 from samphire.engines.load import load
 from samphire.engines.torch_engine import TorchEngine
 from samphire.errors import AdapterError
@@ -42,7 +42,6 @@ from samphire.tuning.loop import (
     fit,
     run_id,
 )
-from samphire.tuning.report.before_after import before_after
 from samphire.tuning.report.page import Report, TrainedPart, write_report
 from samphire.tuning.settings import TuneSettings, as_toml, make_settings, settings_record
 from samphire.tuning.survey import check_labels, in_words, survey, to_learn_from
@@ -120,37 +119,50 @@ def run_tuning(job: Job) -> int:
     _say(f"best after epoch {best.epoch}: validation score {best.score:.3f}")
     held, name = (test, "test") if test else (val, "val")
     adapter = load_adapter(job.folder / ADAPTER)
-    with tqdm(desc=f"measuring on {name}", unit="sample", disable=None) as bar:
-
-        def on_sample(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
-
-        measured = measure(engine, adapter, held, settings, on_progress=on_sample)
-    results = _results(name, measured)
+    measured = _measured(engine, adapter, held, settings, name)
+    results = tune_results.results(name, measured)
     for entry in results["protocols"]:
-        _say(f"{name}, {_in_words(entry)}")
+        _say(f"{name}, {tune_results.in_words(entry)}")
     _finish(job, adapter, dataset, splits, results, left_out=len(sets["train"]) - len(train))
     for protocol, (_, after) in measured.items():
         write_cases(job.folder / CASES.format(protocol), after)
+    told = _environment()
+    split = f"Measured on {name}, {tune_results.chosen(name)}."
     report = Report(
         title=f"Tuning on {dataset.name}",
-        command=_environment()["command"],
+        command=told["command"],
         base=str(engine.info),
-        environment=_environment(),
+        environment={key: value for key, value in told.items() if key != "command"},
         settings=json.loads(json.dumps(settings_record(settings))),
         trained=[TrainedPart(*row) for row in trained[:-1]],
         parameters=sum(value.numel() for value in engine.module.parameters()),
         log=read_log(job.folder / LOG),
         evaluations={str(protocol): pair for protocol, pair in measured.items()},
         pictures=draw_cases(engine, adapter, held, measured),
-        notes=[f"Measured on {name}, {_chosen(name)}.", *dataset.notes, *_drops(results)],
+        notes=[split, *dataset.notes, *tune_results.drops(results)],
         cases_file=CASES.format("*"),
     )
     write_report(job.folder / REPORT, report)
     _say(f"report: {job.folder / REPORT}")
     click.echo(json.dumps(results) if job.as_json else job.folder / ADAPTER)
     return 0
+
+
+def _measured(
+    engine: TorchEngine,
+    adapter: AdapterFile,
+    held: Sequence[Sample],
+    settings: TuneSettings,
+    name: str,
+) -> Measured:
+    """Before and after, with a bar."""
+    with tqdm(desc=f"measuring on {name}", unit="sample", disable=None) as bar:
+
+        def on_sample(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        return measure(engine, adapter, held, settings, on_progress=on_sample)
 
 
 def _surveyed(sets: Mapping[Split, Sequence[Sample]], settings: TuneSettings) -> tuple[Sample, ...]:
@@ -267,55 +279,6 @@ def _environment() -> dict[str, str]:
         "platform": platform.platform(),
         **{name: version(name) for name in names},
     }
-
-
-def _results(name: str, measured: Measured) -> dict[str, Any]:
-    entries = []
-    for protocol, (before, after) in measured.items():
-        change = before_after(before, after)
-        entry: dict[str, Any] = {"protocol": protocol, "cases": len(after.cases)}
-        entry["dice_before"] = None if before is None else before.mean_dice
-        entry["dice_after"] = after.mean_dice
-        if change.change is not None:
-            dice = change.change.dice
-            entry |= {"difference": dice.mean, "low": _number(dice.low), "high": _number(dice.high)}
-            entry |= {"better": change.change.better, "worse": change.change.worse}
-        entries.append(entry)
-    return {"split": name, "protocols": entries}
-
-
-def _number(value: float) -> float | None:
-    """JSON has no NaN: of one group there is no interval."""
-    return None if math.isnan(value) else value
-
-
-def _in_words(entry: Mapping[str, Any]) -> str:
-    """One protocol's result, for a person."""
-    after = f"{entry['dice_after']:.3f} in {entry['cases']} cases"
-    if entry["dice_before"] is None:
-        return f"{entry['protocol']}: mean Dice {after}"
-    interval = ""
-    if entry["low"] is not None:
-        interval = f" (95 % interval {entry['low']:+.3f} to {entry['high']:+.3f})"
-    return (
-        f"{entry['protocol']}: mean Dice {entry['dice_before']:.3f} before, {after}; "
-        f"{entry['difference']:+.3f}{interval}, {entry['better']} better, {entry['worse']} worse"
-    )
-
-
-def _drops(results: Mapping[str, Any]) -> list[str]:
-    """What the model can do less well than before."""
-    return [
-        f"{_in_words(entry)}: the base did better."
-        for entry in results["protocols"]
-        if entry["dice_before"] is not None and entry["dice_after"] < entry["dice_before"]
-    ]
-
-
-def _chosen(name: str) -> str:
-    if name == "test":
-        return "samples that decided nothing"
-    return "by which the best epoch was chosen: new images will do a little worse"
 
 
 def _finish(
