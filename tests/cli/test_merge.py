@@ -86,7 +86,7 @@ def test_what_was_merged_is_told_as_json(invoke, base):
 @pytest.mark.parametrize(
     ("method", "classes", "message"),
     [
-        (Bottleneck(), (), "no linear map and cannot be merged"),
+        (Bottleneck(), (), "which is no linear map"),
         (Lora(), ("polyp",), "a plain checkpoint has no place for their head"),
     ],
 )

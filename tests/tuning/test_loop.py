@@ -122,9 +122,7 @@ SCRIPT = """
     from conftest import random_weights
     from samphire.engines.torch_engine import TorchEngine
     from samphire.model import variants
-    from samphire.tuning import learner as learner_module
-from samphire.tuning import loop
-from samphire.tuning.frozen import FrozenEncoder
+    from samphire.tuning import loop
     module = variants.tiny()
     random_weights(module)
     engine = TorchEngine(module, model="tiny", preprocessing="sam-64")
