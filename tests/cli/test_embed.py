@@ -13,6 +13,8 @@ from samphire.cli.__main__ import cli
 from samphire.engines.torch_engine import TorchEngine
 from samphire.formats.embedding_cache import shared_folder
 
+pytestmark = pytest.mark.slow
+
 
 def save_picture(path, seed=0, size=(48, 80)):
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -10,6 +10,8 @@ from PIL import Image
 import samphire
 from samphire.cli.__main__ import cli
 
+pytestmark = pytest.mark.slow
+
 
 def save_picture(path, seed=0, size=(48, 80)):
     path.parent.mkdir(parents=True, exist_ok=True)

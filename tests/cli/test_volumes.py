@@ -18,6 +18,8 @@ from samphire.samples import open_data
 from samphire.samples.window import parse_window
 from samphire.weights.adapter_file import load_adapter
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path, monkeypatch):
@@ -59,7 +61,6 @@ def invoke(*arguments):
     return CliRunner().invoke(cli, list(map(str, arguments)), standalone_mode=False)
 
 
-@pytest.mark.slow
 def test_the_window_of_tuning_is_that_of_evaluation(tuned, volumes, tiny_weights, tmp_path):
     window = f"0,{HIGH}"
     done = tuned("--window", window)
@@ -89,7 +90,6 @@ def test_the_window_of_tuning_is_that_of_evaluation(tuned, volumes, tiny_weights
     assert f"trained in the window {window}, and --window is -910,590" in other.exception.message
 
 
-@pytest.mark.slow
 def test_slices_without_objects_cost_no_step_and_are_told_once(tuned, tmp_path):
     done = tuned()
     assert done.return_value == 0, done.exception
@@ -103,7 +103,6 @@ def test_slices_without_objects_cost_no_step_and_are_told_once(tuned, tmp_path):
     assert adapter.window == "percentile:0.5-99.5"
 
 
-@pytest.mark.slow
 def test_classes_are_learned_from_all_slices_and_a_missing_one_is_warned_of(tuned):
     done = tuned("--task", "semantic", "--classes", "organ,tumour")
     assert done.return_value == 0, done.exception
@@ -111,7 +110,6 @@ def test_classes_are_learned_from_all_slices_and_a_missing_one_is_warned_of(tune
     assert "warning: no example of tumour to train on" in done.stderr
 
 
-@pytest.mark.slow
 def test_a_run_does_not_go_on_in_another_window(tuned):
     assert tuned("--window", "0,500").return_value == 0
     other = tuned("--window", "0,400")
@@ -119,7 +117,6 @@ def test_a_run_does_not_go_on_in_another_window(tuned):
     assert "other settings or data" in str(other.exception)
 
 
-@pytest.mark.slow
 def test_a_damaged_volume_is_told_by_name_and_left_out(tuned, volumes):
     path = volumes / "images" / "b.nii.gz"
     path.write_bytes(path.read_bytes()[:-200])
@@ -130,7 +127,6 @@ def test_a_damaged_volume_is_told_by_name_and_left_out(tuned, volumes):
     assert "6 samples to train on, 6 to validate on" in done.stderr
 
 
-@pytest.mark.slow
 def test_training_data_without_any_object_is_refused(tuned, volumes):
     empty = write_volumes(volumes.parent / "empty", label=0)
     for name in "ab":

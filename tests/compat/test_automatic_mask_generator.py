@@ -19,6 +19,8 @@ from samphire.masks.overlap import box_nms
 from samphire.predict.everything import segment_everything
 from samphire.predict.everything_settings import EverythingSettings
 
+pytestmark = pytest.mark.slow
+
 KEYS = [
     "segmentation",
     "area",
@@ -160,7 +162,6 @@ def test_pictures_of_any_kind_are_taken_and_none_is_kept(sam, photo):
     assert generator.predictor.is_image_set is False
 
 
-@pytest.mark.slow
 def test_threads_share_a_generator(sam, photo):
     generator = SamAutomaticMaskGenerator(sam, **ANY | {"output_mode": "coco_rle"})
     pictures = [photo, photo[::-1].copy()]
@@ -231,7 +232,6 @@ def test_a_model_that_gives_nan_is_an_error_not_an_empty_mask(sam, photo):
         SamAutomaticMaskGenerator(sam, **ANY).generate(photo)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(1, 200), (200, 1), (1, 1)])
 def test_thin_pictures_have_records_or_none_with_and_without_crops(sam, shape):
     picture = np.full((*shape, 3), 99, np.uint8)

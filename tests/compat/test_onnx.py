@@ -10,6 +10,8 @@ import torch
 from samphire.compat import SamOnnxModel
 from samphire.masks.scores import stability_score
 
+pytestmark = pytest.mark.slow
+
 NAMES = ["image_embeddings", "point_coords", "point_labels", "mask_input", "has_mask_input"]
 POINT, BESIDE, PAD = [30.0, 40.0], [60.0, 9.0], [0.0, 0.0]
 BOX = [[10.0, 10.0], [80.0, 60.0]]
@@ -102,7 +104,6 @@ def test_sizes_after_resizing_are_the_transforms(predictor):
         assert tuple(found.tolist()) == expected
 
 
-@pytest.mark.slow
 def test_a_traced_graph_keeps_the_number_of_points_and_the_size_open(predictor, sam):
     model = SamOnnxModel(sam, return_single_mask=False)
     with warnings.catch_warnings():

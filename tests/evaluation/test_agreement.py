@@ -19,6 +19,8 @@ from samphire.evaluation.agreement import (
     surface_dice,
 )
 
+pytestmark = pytest.mark.slow
+
 MEASURES = ("dice", "iou", "hausdorff_95", "surface_dice", "boundary_iou")
 ONES = (1, 1)
 
@@ -218,7 +220,6 @@ def test_bands_are_as_defined(rng, shape, share):
     assert 0 < boundary_iou(predicted, true, share) == expected < 1
 
 
-@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # MONAI calls what it calls deprecated
 @pytest.mark.parametrize(
     ("shape", "spacing"),
@@ -252,7 +253,6 @@ def test_monai_gives_the_same_where_no_mask_is_empty(rng, shape, spacing):
         np.testing.assert_allclose(measured(found)[:4], [float(v) for v in expected], rtol=1e-5)
 
 
-@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # MONAI calls what it calls deprecated
 def test_monai_leaves_out_the_empty_cases_that_we_count():
     """Why its means flatter a model that misses objects: the difference is wanted."""

@@ -21,6 +21,8 @@ from samphire.masks import Masks
 from samphire.samples import Labelled, Sample, Volume
 from samphire.weights.adapter_file import AdapterFile
 
+pytestmark = pytest.mark.slow
+
 SPACING = (5.0, 1.0, 2.0)
 
 

@@ -19,6 +19,8 @@ from samphire.model import variants
 from samphire.tuning import frozen
 from samphire.tuning.frozen import FrozenEncoder, second_part
 
+pytestmark = pytest.mark.slow
+
 METHODS = [Decoder(), Lora(), Lora(blocks="last:1"), Bottleneck(), Partial(parts=("full",))]
 
 

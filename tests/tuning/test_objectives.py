@@ -21,6 +21,8 @@ from samphire.tuning import objectives
 from samphire.tuning.examples import Example, make_example, mask_targets
 from samphire.tuning.objectives import conversation
 
+pytestmark = pytest.mark.slow
+
 RECORDS = ("sam-64", "medsam-1024", "lite-medsam-256")
 
 

@@ -22,6 +22,8 @@ from samphire.tuning.frozen import FrozenEncoder
 from samphire.tuning.loop import ADAPTER, LOG, STATE, epoch_order, fit
 from samphire.tuning.settings import TuneSettings
 
+pytestmark = pytest.mark.slow
+
 
 def learner_of(engine, settings: TuneSettings) -> learner_module.Learner:
     adapted = settings.adaptation.apply(engine.module, seed=settings.seed)
@@ -50,7 +52,6 @@ def gradients(learner: learner_module.Learner, batch) -> dict[str, torch.Tensor]
     return found
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "settings",
     [semantic(task="both"), interactive(Lora(), augment="full"), semantic(Partial())],
@@ -67,7 +68,6 @@ def test_what_a_picture_teaches_does_not_depend_on_its_neighbours(settings, tiny
         assert torch.allclose(value, turned[name], atol=1e-6, rtol=1e-4), name
 
 
-@pytest.mark.slow
 def test_the_loss_of_a_step_is_the_mean_of_its_pictures(tiny_engine):
     settings = semantic(task="both", learning_rate=1e-30, new_learning_rate=1e-30)
     learner = learner_of(tiny_engine, settings)
@@ -76,7 +76,6 @@ def test_the_loss_of_a_step_is_the_mean_of_its_pictures(tiny_engine):
     assert together == pytest.approx(sum(alone) / 3, rel=1e-5)
 
 
-@pytest.mark.slow
 def test_the_last_batch_may_be_one_picture_and_each_is_seen_once_an_epoch(tiny_engine, tmp_path):
     seen = []
     watched = tuple(
@@ -140,7 +139,6 @@ def test_a_gradient_that_is_no_number_stops_before_anything_is_learned(
     assert not (tmp_path / ADAPTER).exists()
 
 
-@pytest.mark.slow
 def test_a_step_that_float16_cannot_take_is_told_and_not_for_ever(tiny_engine, monkeypatch, caplog):
     learner = learner_of(tiny_engine, semantic(precision="float16"))
     before = learner.adapted.tensors()
@@ -189,7 +187,6 @@ def test_learning_rates_are_those_of_the_settings_times_the_share(tiny_engine):
         assert rates[id(value)] == pytest.approx(1e-4 if name in own else 3e-4)
 
 
-@pytest.mark.slow
 def test_batch_norms_and_buffers_do_not_drift_while_training(tiny_engine, tmp_path):
     """Even where every weight of the encoder trains."""
     settings = semantic(Partial(parts=("full",)))

