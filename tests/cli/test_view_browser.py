@@ -146,7 +146,11 @@ def test_it_opens_from_a_file_and_shows_picture_and_masks(page):
     size = page.evaluate("[photo.naturalWidth, photo.naturalHeight, masks.width, masks.height]")
     assert size == [WIDTH, HEIGHT, WIDTH, HEIGHT]
     assert count(page) == "3 of 3 shown"
-    assert page.locator("#list .name").all_inner_texts() == ["0 <b>whole</b>", "mask 1", "2 apart"]
+    assert page.locator("#list .name").all_text_contents() == [
+        "0 <b>whole</b>",
+        "mask 1",
+        "2 apart",
+    ]
 
 
 def test_masks_are_drawn_where_they_are(page):
@@ -307,7 +311,10 @@ def test_filters_hide_masks_and_count_them(page):
     iou.fill("50")  # 0.875: between 0.8 and 0.95
     assert count(page) == "2 of 3 shown"
     assert page.locator("#filters output").first.inner_text() == "0.875 · hides 1"
-    assert page.locator("#list li:visible .name").all_inner_texts() == ["0 <b>whole</b>", "2 apart"]
+    assert page.locator("#list li:visible .name").all_text_contents() == [
+        "0 <b>whole</b>",
+        "2 apart",
+    ]
     click(page, 80, 80)
     assert record(page)["Mask"] == "0"
     stability.fill("10")
@@ -318,10 +325,10 @@ def test_filters_hide_masks_and_count_them(page):
     least.fill("50")  # of areas 1,600 to 25,600
     assert page.locator("#filters output").nth(2).inner_text() == "6,400 px · hides 1"
     least.fill("100")
-    assert page.locator("#list li:visible .name").all_inner_texts() == ["0 <b>whole</b>"]
+    assert page.locator("#list li:visible .name").all_text_contents() == ["0 <b>whole</b>"]
     least.fill("0")
     largest.fill("0")
-    assert page.locator("#list li:visible .name").all_inner_texts() == ["mask 1"]
+    assert page.locator("#list li:visible .name").all_text_contents() == ["mask 1"]
     page.keyboard.press("j")  # the filters stay; what has no score passes those of scores
     assert count(page) == "0 of 1 shown"
     largest.fill("100")
