@@ -69,7 +69,7 @@ class Task:
 TASKS = {
     "polyps-semantic": Task(
         "medical/polyps",
-        {"task": "semantic", "epochs": 20, "batch_size": 2},
+        {"task": "semantic", "epochs": 12, "batch_size": 2},
         methods=("decoder", "lora", "adapter", "lora-everywhere"),
         classes=("polyp",),
     ),
