@@ -6,10 +6,8 @@ import json
 import numpy as np
 import pytest
 
-from samphire.errors import DataError
 from samphire.evaluation.agreement import agreement
 from samphire.evaluation.clicks import summarise_clicks
-from samphire.evaluation.comparison import compare
 from samphire.evaluation.everything import Picture, Proposals
 from samphire.evaluation.intervals import Interval, bootstrap_interval
 from samphire.evaluation.protocols import Case, Evaluation
@@ -85,6 +83,15 @@ def test_what_was_not_measured_is_in_the_record_and_the_table():
         "without objects, not measured: 2",
         "not measured: b: b is cut off",
     ]
+
+
+def test_intervals_over_few_groups_are_printed_with_a_caution():
+    few, many = (
+        list(in_words({"x": report(box(*(half(f"{at}") for at in range(count))))}))[1]
+        for count in (5, 6)
+    )
+    assert few.endswith("mean (95 % interval over groups, of 5 groups only, so too narrow)")
+    assert many.endswith("mean (95 % interval over groups)")
 
 
 def test_the_order_of_cases_changes_no_figure():
@@ -196,20 +203,6 @@ def test_cells_that_are_not_there_are_empty_and_columns_of_clicks_are_theirs(tmp
     cells = dict(zip(head.split(","), line.split(","), strict=True))
     assert cells["boundary_iou"] == ""
     assert not {"oracle_iou", "iou_at_1"} & cells.keys()
-
-
-def test_a_comparison_is_case_by_case_in_any_order():
-    before = box(half("a"), exact("b"), half("c"))
-    after = box(exact("c"), half("b"), half("a"))
-    found = compare(before, after)
-    assert (found.measure, found.n, found.better, found.worse) == ("Dice", 3, 1, 1)
-    assert found.difference.mean == pytest.approx(0)
-    assert found.difference.low < 0 < found.difference.high
-
-
-def test_different_cases_are_not_compared():
-    with pytest.raises(DataError, match="1 cases, b disc 1"):
-        compare(box(half("a"), half("b")), box(half("a")))
 
 
 def test_numbers_without_an_interval_say_so():

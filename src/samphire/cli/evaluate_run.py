@@ -15,7 +15,7 @@ from samphire.cli.evaluate import BASE_CASES, CASES, SUMMARY
 from samphire.embedding import ImageEmbedding
 from samphire.engines.base import Engine
 from samphire.engines.load import adapt, load
-from samphire.evaluation.comparison import Comparison, compare
+from samphire.evaluation.comparison import SAME, Comparison, compare
 from samphire.evaluation.everything import Proposals, evaluate_everything
 from samphire.evaluation.protocols import Evaluation, Protocol, evaluate
 from samphire.evaluation.report import (
@@ -129,8 +129,8 @@ def _told(
     if compared is not None:
         yield (
             f"adapter minus base, {compared.measure}: "
-            f"{value_in_words(compared.difference, sign='+')}; better in {compared.better} of "
-            f"{compared.n} cases, worse in {compared.worse}"
+            f"{value_in_words(compared.difference, sign='+')}; better by more than {SAME} in "
+            f"{compared.better} of {compared.n} cases, worse in {compared.worse}"
         )
 
 
@@ -154,5 +154,8 @@ def _record(
     if base is not None and compared is not None:
         difference = interval_as_json(compared.difference)
         record["base"] = as_json(base)
-        record["adapter_minus_base"] = asdict(compared) | {"difference": difference}
+        record["adapter_minus_base"] = asdict(compared) | {
+            "n": compared.n,
+            "difference": difference,
+        }
     return record

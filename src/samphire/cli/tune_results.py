@@ -4,22 +4,23 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from samphire.evaluation.comparison import compare
+from samphire.evaluation.intervals import caution
 from samphire.tuning.held_out import Measured
-from samphire.tuning.report.before_after import before_after
 
 
 def results(name: str, measured: Measured) -> dict[str, Any]:
     """What was measured on a split, as ``results.json`` holds it."""
     entries = []
     for protocol, (before, after) in measured.items():
-        change = before_after(before, after)
         entry: dict[str, Any] = {"protocol": protocol, "cases": len(after.cases)}
         entry["dice_before"] = None if before is None else before.mean_dice
         entry["dice_after"] = after.mean_dice
-        if change.change is not None:
-            dice = change.change.dice
+        if before is not None:
+            change = compare(before, after)
+            dice = change.difference
             entry |= {"difference": dice.mean, "low": _number(dice.low), "high": _number(dice.high)}
-            entry |= {"better": change.change.better, "worse": change.change.worse}
+            entry |= {"better": change.better, "worse": change.worse, "groups": dice.groups}
         entries.append(entry)
     return {"split": name, "protocols": entries}
 
@@ -36,7 +37,10 @@ def in_words(entry: Mapping[str, Any]) -> str:
         return f"{entry['protocol']}: mean Dice {after}"
     interval = ""
     if entry["low"] is not None:
-        interval = f" (95 % interval {entry['low']:+.3f} to {entry['high']:+.3f})"
+        interval = (
+            f" (95 % interval {entry['low']:+.3f} to {entry['high']:+.3f}"
+            f"{caution(entry['groups'])})"
+        )
     return (
         f"{entry['protocol']}: mean Dice {entry['dice_before']:.3f} before, {after}; "
         f"{entry['difference']:+.3f}{interval}, {entry['better']} better, {entry['worse']} worse"

@@ -18,6 +18,8 @@ import numpy.typing as npt
 from samphire.arrays import FloatArray, IntArray
 from samphire.errors import ShapeError, check_shape
 
+# Fewer groups than this say little about others: the interval is too narrow.
+FEW_GROUPS = 6
 _BLOCK = 1 << 20  # drawn groups at a time: 8 MiB of indices
 
 
@@ -116,6 +118,17 @@ def paired_interval(
     """
     difference = _finite(after, groups, "after") - _finite(before, groups, "before")
     return bootstrap_interval(difference, groups, level=level, draws=draws, seed=seed)
+
+
+def caution(groups: int) -> str:
+    """What to say after an interval, for a reader who might trust it too much.
+
+    >>> caution(3)
+    ', of 3 groups only, so too narrow'
+    >>> caution(30)
+    ''
+    """
+    return f", of {groups} groups only, so too narrow" if 1 < groups < FEW_GROUPS else ""
 
 
 def _finite(values: npt.ArrayLike, groups: Sequence[str], name: str) -> FloatArray:

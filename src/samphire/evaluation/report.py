@@ -17,7 +17,7 @@ from samphire import atomic
 from samphire.evaluation.clicks import summarise_clicks
 from samphire.evaluation.everything import Proposals
 from samphire.evaluation.interactive import MOST_CLICKS
-from samphire.evaluation.intervals import Interval, bootstrap_interval
+from samphire.evaluation.intervals import Interval, bootstrap_interval, caution
 from samphire.evaluation.protocols import Evaluation
 from samphire.evaluation.summary import summarise
 
@@ -109,7 +109,11 @@ def in_words(columns: Mapping[str, Report]) -> Iterator[str]:
     yield f"{first.protocol}: {PROTOCOLS[first.protocol]}"
     yield (
         f"{_counted(first.cases, 'case')} in {_counted(first.groups, 'group')}, {PIXELS}; "
-        + ("mean (95 % interval over groups)" if first.groups > 1 else "mean, no interval")
+        + (
+            f"mean (95 % interval over groups{caution(first.groups)})"
+            if first.groups > 1
+            else "mean, no interval"
+        )
     )
     rows = [["", *columns]]
     for at, figure in enumerate(first.figures):

@@ -9,12 +9,13 @@ import numpy as np
 
 from samphire.arrays import BoolArray
 from samphire.engines.torch_engine import TorchEngine
+from samphire.evaluation.comparison import values
 from samphire.evaluation.protocols import Case, Evaluation, Protocol, answer_for, evaluate
 from samphire.evaluation.units import units
 from samphire.images.preprocessing import preprocessing
 from samphire.predict.embed import embed
 from samphire.samples import Labelled, Sample
-from samphire.tuning.report.before_after import choose, dices
+from samphire.tuning.report.before_after import choose
 from samphire.tuning.report.case_picture import CasePicture, case_picture
 from samphire.tuning.settings import TuneSettings
 from samphire.tuning.validation import protocols
@@ -82,7 +83,7 @@ def draw_cases(
     parts = dict(units(samples))
     pictures = []
     for protocol, (before, after) in measured.items():
-        shown = choose(None if before is None else dices(before), dices(after))
+        shown = choose(None if before is None else values(before), values(after))
         for index in sorted({*shown.worst, *shown.best, *shown.worsened}):
             case = after.cases[index]
             labelled = _where_it_shows(case, parts[case.id])

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 from samphire.evaluation.agreement import agreement
+from samphire.evaluation.comparison import values
 from samphire.evaluation.intervals import paired_interval
 from samphire.evaluation.protocols import Case, Evaluation
 from samphire.evaluation.summary import summarise
 from samphire.formats.page import is_page
-from samphire.tuning.report.before_after import choose, dices
+from samphire.tuning.report.before_after import choose
 from samphire.tuning.report.page import (
     CasePicture,
     Report,
@@ -100,7 +101,7 @@ def log(steps=40, a_batch=8):
 
 
 def drawn(before, after):
-    chosen = choose(dices(before), dices(after))
+    chosen = choose(values(before), values(after))
     places = sorted({*chosen.worst, *chosen.best, *chosen.worsened})
     true = disc(40, 12)
     return tuple(
@@ -158,7 +159,7 @@ def test_the_numbers_are_those_computed(report):
     past, found = (
         summarise([case.agreement for case in each.cases], groups) for each in (before, after)
     )
-    change = paired_interval(dices(before), dices(after), groups)
+    change = paired_interval(values(before), values(after), groups)
     assert row(parser, "One click") == [
         told(past.dice), told(found.dice), told(change, sign=True), "12", "0", "0", "12", "4",
     ]  # fmt: skip
@@ -369,5 +370,5 @@ def test_dice_of_objects_is_told_apart_where_some_cases_have_nothing_to_find(rep
         for each in report.evaluations["points"]
     )
     parser = parse(page(replace(report, evaluations={"points": (before, after)})))
-    assert row(parser, name)[1].startswith(shown(np.mean(dices(after)[1:])))
+    assert row(parser, name)[1].startswith(shown(np.mean(values(after)[1:])))
     assert row(parser, "False cases")[:2] == ["1", "1"]

@@ -1,7 +1,7 @@
-"""What tuning changed: the same cases before and after, measured by one protocol.
+"""What tuning changed: the same cases before and after, summed up by all measures.
 
-A mean hides which cases paid for it, so those that got worse are counted, and which cases to look
-at is decided here, for whoever draws them. Not for one model alone (``evaluation/summary.py``).
+Which cases to look at is decided here, too, for whoever draws them. Not for one measure alone
+(``evaluation/comparison.py``), nor for one model alone (``evaluation/summary.py``).
 """
 
 from dataclasses import dataclass
@@ -9,13 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from samphire.arrays import FloatArray
-from samphire.errors import DataError
+from samphire.evaluation.comparison import SAME, Comparison, compare, gain
 from samphire.evaluation.intervals import Interval, paired_interval
 from samphire.evaluation.protocols import Evaluation
 from samphire.evaluation.summary import Summary, summarise
-
-# Dice that differs by no more is equal: about what a pixel along an edge makes.
-SAME = 0.01
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,22 +20,21 @@ class Change:
     """After minus before, on the same cases.
 
     Attributes:
-        dice: mean difference, and its interval.
-        iou: likewise.
+        cases: the difference of Dice, and in how many cases it is better or worse.
+        iou: mean difference, and its interval.
         hausdorff_95: likewise; below 0 is better.
         surface_dice: likewise.
-        better: cases whose Dice rose by more than ``SAME``.
-        equal: cases in between.
-        worse: cases whose Dice fell by more than ``SAME``.
     """
 
-    dice: Interval
+    cases: Comparison
     iou: Interval
     hausdorff_95: Interval
     surface_dice: Interval
-    better: int
-    equal: int
-    worse: int
+
+    @property
+    def dice(self) -> Interval:
+        """As the others."""
+        return self.cases.difference
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +82,6 @@ def before_after(before: Evaluation | None, after: Evaluation) -> BeforeAfter:
     summary = summarise([case.agreement for case in after.cases], groups)
     if before is None:
         return BeforeAfter(None, summary, None)
-    check_same_cases(before, after)
 
     def change(measure: str) -> Interval:
         past, found = (
@@ -94,46 +89,16 @@ def before_after(before: Evaluation | None, after: Evaluation) -> BeforeAfter:
         )
         return paired_interval(past, found, groups)
 
-    gained = gain(dices(before), dices(after))
     return BeforeAfter(
         before=summarise([case.agreement for case in before.cases], groups),
         after=summary,
         change=Change(
-            dice=change("dice"),
+            cases=compare(before, after),
             iou=change("iou"),
             hausdorff_95=change("hausdorff_95"),
             surface_dice=change("surface_dice"),
-            better=int((gained > SAME).sum()),
-            equal=int((np.abs(gained) <= SAME).sum()),
-            worse=int((gained < -SAME).sum()),
         ),
     )
-
-
-def check_same_cases(before: Evaluation, after: Evaluation) -> None:
-    """Refuse a comparison of different cases.
-
-    Raises:
-        DataError: they differ, or their order does.
-    """
-    left, right = ([(case.id, case.target) for case in each.cases] for each in (before, after))
-    if left != right:
-        alone = sorted(set(left) ^ set(right))
-        what = f"for example {' '.join(alone[0])}" if alone else "in their order"
-        raise DataError(
-            f"{len(left)} cases before and {len(right)} after tuning differ, {what}: expected the "
-            "same ones; measure both on the same samples"
-        )
-
-
-def dices(evaluation: Evaluation) -> FloatArray:
-    """Dice of each case, (N,)."""
-    return np.array([case.agreement.dice for case in evaluation.cases], np.float64)
-
-
-def gain(before: FloatArray, after: FloatArray) -> FloatArray:
-    """After minus before, (N,), without the dust of floating point beside ``SAME``."""
-    return np.asarray(np.round(after - before, 9))
 
 
 def choose(before: FloatArray | None, after: FloatArray, count: int = 6) -> Shown:

@@ -10,10 +10,11 @@ from html import escape
 
 import numpy as np
 
+from samphire.evaluation.comparison import SAME, compare, values
 from samphire.evaluation.protocols import Case, Evaluation
 from samphire.images.shrink import jpeg
 from samphire.tuning.report import charts
-from samphire.tuning.report.before_after import SAME, choose, dices, gain
+from samphire.tuning.report.before_after import choose
 from samphire.tuning.report.case_picture import GAP, PANEL, PREDICTED, TRUE, CasePicture
 from samphire.tuning.report.text import number, signed, table
 
@@ -23,12 +24,10 @@ ROWS = 200
 
 def scatter(before: Evaluation, after: Evaluation) -> str:
     """Each case as a point."""
-    left, right = dices(before), dices(after)
-    gained = gain(left, right)
-    better, worse = int((gained > SAME).sum()), int((gained < -SAME).sum())
+    left, right, found = values(before), values(after), compare(before, after)
     title = (
-        f"Dice of {len(left)} cases before and after tuning: {better} are higher, {worse} lower by "
-        f"more than {SAME}"
+        f"Dice of {len(left)} cases before and after tuning: {found.better} are higher, "
+        f"{found.worse} lower by more than {SAME}"
     )
     return (
         f'<figure class="cloud">{charts.cloud(left, right, SAME, title=title)}'
@@ -40,7 +39,7 @@ def scatter(before: Evaluation, after: Evaluation) -> str:
 
 def case_table(before: Evaluation | None, after: Evaluation, unit: str, csv: str) -> str:
     """The cases, worst first."""
-    order = np.argsort(dices(after), kind="stable").tolist()
+    order = np.argsort(values(after), kind="stable").tolist()
     rows = [
         _case_row(None if before is None else before.cases[index], after.cases[index])
         for index in order[:ROWS]

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from samphire.evaluation.intervals import caution
 from samphire.tuning.report import charts
 from samphire.tuning.report.before_after import BeforeAfter
 from samphire.tuning.report.charts import Line, Mark
@@ -49,7 +50,11 @@ def overview(comparisons: Mapping[str, BeforeAfter]) -> str:
                 *(
                     ("n/a",) * 3
                     if change is None
-                    else (str(change.better), str(change.equal), str(change.worse))
+                    else (
+                        str(change.cases.better),
+                        str(change.cases.equal),
+                        str(change.cases.worse),
+                    )
                 ),
                 str(after.n),
                 str(after.dice.groups),
@@ -69,7 +74,7 @@ def verdict(compared: BeforeAfter) -> str:
             f"Mean Dice changed by {signed(change.mean)}. All cases are of one group, which says "
             "nothing about others."
         )
-    between = f"95 % interval {signed(change.low)} to {signed(change.high)}"
+    between = f"95 % interval {signed(change.low)} to {signed(change.high)}{caution(change.groups)}"
     if change.low > 0 or change.high < 0:
         how = "rose" if change.mean > 0 else "fell"
         return f"Mean Dice {how} by {number(abs(change.mean))} ({between})."
