@@ -28,6 +28,8 @@ class EngineInfo:
         dtype: of the arithmetic, for example ``float32``.
         adapter: identity of the adapter that the model wears; empty without.
         classes: that ``classify`` finds, the background apart; none without an adapter for them.
+        window: intensities that were black and white in the deep pictures that the adapter was
+            tuned on, and so in all that it is given; None without one.
     """
 
     model: str
@@ -40,6 +42,7 @@ class EngineInfo:
     dtype: str
     adapter: str = ""
     classes: tuple[str, ...] = ()
+    window: tuple[float, float] | None = None
 
     def __str__(self) -> str:
         worn = f" with adapter {self.adapter[:8]}" if self.adapter else ""

@@ -236,3 +236,23 @@ def test_the_cache_keeps_the_embeddings_of_each_encoder_apart(invoke, photo, ada
     lora = ["--adapter", adapters["lora"]]
     assert [embedded(*lora), embedded(*lora)] == ["made", "cached"]
     assert embedded("--adapter", adapters["decoder"]) == "cached"  # the encoder is the base's
+
+
+def test_a_deep_picture_is_read_in_the_window_that_the_adapter_was_tuned_in(
+    invoke, adapters, tiny_engine, tmp_path
+):
+    deep = np.random.default_rng(0).integers(-500, 500, (48, 80)).astype(np.float32)
+    Image.fromarray(deep).save(tmp_path / "scan.tif")
+    adapter = replace(load_adapter(adapters["classes"]), window="-160,240")
+    adapter.save(tmp_path / "ct.safetensors")
+    engine = adapt(tiny_engine, tmp_path / "ct.safetensors")
+    expected = samphire.classify(engine, samphire.embed(engine, deep, window=(-160, 240)))
+    assert samphire.classify(engine, deep).equal(expected)
+    assert not samphire.classify(adapt(tiny_engine, adapters["classes"]), deep).equal(expected)
+    out = tmp_path / "scan.png"
+    scan = tmp_path / "scan.tif"
+    line = ("predict", scan, "--output", out, "--format", "label-map")
+    result = invoke(*line, "--adapter", tmp_path / "ct.safetensors")
+    assert result.return_value == 0, result.exception
+    found = np.asarray(Image.open(out))
+    assert np.array_equal(found, (expected.to_array() * expected.label[:, None, None]).sum(axis=0))

@@ -14,8 +14,8 @@ from samphire.adapters.partial import Decoder
 from samphire.cli.__main__ import cli
 from samphire.cli.engine_choice import EngineChoice
 from samphire.errors import DataError, FileFormatError
+from samphire.images.window import parse_window
 from samphire.samples import open_data
-from samphire.samples.window import parse_window
 from samphire.weights.adapter_file import load_adapter
 
 pytestmark = pytest.mark.slow

@@ -146,6 +146,14 @@ def test_a_window_for_8_bits_is_refused(shape):
                 read_image(np.zeros(shape, dtype), window=(0, 100))
 
 
+def test_the_usual_window_is_for_deep_pixels_where_none_is_given():
+    deep, shown = np.array([[0, 500, 1000]], np.uint16), np.array([[0, 50, 255]], np.uint8)
+    assert read_image(deep, usual_window=(0, 1000))[0, :, 0].tolist() == [0, 128, 255]
+    given = read_image(deep, window=(500, 600), usual_window=(0, 1000))
+    assert given[0, :, 0].tolist() == [0, 0, 255]
+    assert read_image(shown, usual_window=(0, 1000))[0, :, 0].tolist() == [0, 50, 255]
+
+
 def test_the_channels_of_a_colour_picture_share_one_window():
     values = np.array([[[0, 1000, 4000], [4095, 2048, 1]]], np.uint16)
     assert read_image(values).tolist() == [[[0, 62, 249], [255, 128, 0]]]

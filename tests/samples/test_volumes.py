@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from samphire.errors import FileFormatError, ImageError, MissingExtraError, ShapeError
+from samphire.images.window import Window, parse_window
 from samphire.samples import nifti, open_data
 from samphire.samples.volumes import nifti_samples, stack
-from samphire.samples.window import Window, parse_window
 
 nib = pytest.importorskip("nibabel")
 

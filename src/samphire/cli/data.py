@@ -10,10 +10,10 @@ import click
 from samphire.cli.parsing import force_option, json_option, volume_window_option
 
 if TYPE_CHECKING:
+    from samphire.images.window import Window
     from samphire.samples.check import Part, Report
     from samphire.samples.findings import Finding
     from samphire.samples.sample import DataSet
-    from samphire.samples.window import Window
 
 # Findings of one kind that are told in words, and classes and sizes in the table; JSON has all.
 SHOWN = 5

@@ -51,7 +51,7 @@ class EngineChoice:
 
 def _check_window(given: tuple[float, float] | None, trained: str) -> None:
     """Refuse another window than the adapter's; percentiles come to other ends in each volume."""
-    from samphire.samples.window import parse_window
+    from samphire.images.window import parse_window
 
     if given is None or not trained:
         return
@@ -59,7 +59,7 @@ def _check_window(given: tuple[float, float] | None, trained: str) -> None:
     if not own.percentile and given != (own.low, own.high):
         raise click.UsageError(
             f"the adapter was trained in the window {own}, and --window is {given[0]:g},"
-            f"{given[1]:g}: give --window {own}"
+            f"{given[1]:g}: leave it out, for the adapter brings its own"
         )
 
 

@@ -21,8 +21,8 @@ from samphire.cli.parsing import (
 )
 
 if TYPE_CHECKING:
+    from samphire.images.window import Window
     from samphire.samples import DataSet
-    from samphire.samples.window import Window
     from samphire.weights.adapter_file import AdapterFile
 
 CASES, BASE_CASES, SUMMARY = "cases.csv", "base-cases.csv", "summary.json"
@@ -182,8 +182,8 @@ def _adapter_classes(
 
 def _window(data: Path, given: "Window | None", worn: "AdapterFile | None") -> "Window | None":
     """The window given, or that which the adapter was trained with: no other is right for it."""
+    from samphire.images.window import parse_window
     from samphire.samples.volumes import holds_volumes
-    from samphire.samples.window import parse_window
 
     if worn is None or not worn.window:
         return given

@@ -12,7 +12,9 @@ import click
 from samphire.cli.outputs import EMBEDDING_SUFFIX, STREAM, names_one_file
 
 if TYPE_CHECKING:
+    from samphire.arrays import ByteArray
     from samphire.batch.task import Task
+    from samphire.engines.base import Engine
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,18 @@ class Reading:
     max_pixels: int
     page: int
     window: tuple[float, float] | None
+
+    def read(self, image: Path | bytes, engine: "Engine") -> "ByteArray":
+        """The picture as this engine is to see it."""
+        from samphire.images.read import read_image
+
+        return read_image(
+            image,
+            self.max_pixels,
+            page=self.page,
+            window=self.window,
+            usual_window=engine.info.window,
+        )
 
 
 def check_inputs(inputs: tuple[str, ...]) -> None:

@@ -33,7 +33,6 @@ from samphire.engines.base import Engine
 from samphire.formats import FORMATS, Format, Picture
 from samphire.formats.embedding_cache import EmbeddingCache
 from samphire.images.draw import Captions, draw, encode_png
-from samphire.images.read import read_image
 from samphire.masks import Masks
 
 # An engine, the pixels of a picture, its name, where embeddings are kept -> masks.
@@ -74,8 +73,7 @@ class MaskJob:
 
     def masks(self, engine: Engine, image: Path | bytes, name: str) -> tuple[Masks, ByteArray]:
         """The masks of one image, empty ones included, and its pixels."""
-        reading = self.reading
-        rgb = read_image(image, reading.max_pixels, page=reading.page, window=reading.window)
+        rgb = self.reading.read(image, engine)
         cache = None if self.max_cache is None else EmbeddingCache(max_bytes=self.max_cache)
         return self.find(engine, rgb, name, cache), rgb
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 if TYPE_CHECKING:
-    from samphire.samples.window import Window as VolumeWindowValue
+    from samphire.images.window import Window as VolumeWindowValue
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -63,7 +63,7 @@ class VolumeWindow(click.ParamType["VolumeWindowValue"]):
     ) -> "VolumeWindowValue":
         """The window."""
         from samphire.errors import ImageError
-        from samphire.samples.window import parse_window
+        from samphire.images.window import parse_window
 
         try:
             return parse_window(str(value))

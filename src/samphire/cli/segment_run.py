@@ -39,7 +39,7 @@ from samphire.formats.embedding import load_embedding
 from samphire.formats.embedding_cache import EmbeddingCache
 from samphire.formats.prompt_records import NamedPrompts
 from samphire.images.draw import draw, encode_png
-from samphire.images.read import image_name, read_image
+from samphire.images.read import image_name
 from samphire.masks import Masks
 from samphire.predict.embed import embed
 from samphire.predict.prompted import segment_prompts
@@ -181,8 +181,8 @@ def _embedded(
                 "--overlay, or give the image"
             )
         return None, load_embedding(image), "given"
-    reading, cache = options.reading, options.cache
-    rgb = read_image(image, reading.max_pixels, page=reading.page, window=reading.window)
+    cache = options.cache
+    rgb = options.reading.read(image, engine)
     hits = 0 if cache is None else cache.hits
     embedding = replace(embed(engine, rgb, cache=cache), image=image_name(image))
     cached = cache is not None and cache.hits > hits

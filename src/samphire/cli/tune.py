@@ -18,7 +18,7 @@ from samphire.cli.parsing import (
 from samphire.errors import SamphireError
 
 if TYPE_CHECKING:
-    from samphire.samples.window import Window
+    from samphire.images.window import Window
 
 METHODS = ("decoder", "lora", "adapter", "partial")
 TASKS = ("interactive", "semantic", "both")

@@ -21,12 +21,12 @@ from samphire.engines.load import load
 from samphire.engines.torch_engine import TorchEngine
 from samphire.errors import AdapterError
 from samphire.evaluation.report import write_cases
+from samphire.images.window import Window
 from samphire.samples import DataSet, Sample, Split
 from samphire.samples.find import open_data
 from samphire.samples.split import SPLITS as SPLIT_NAMES
 from samphire.samples.split import Splits, check_splits, make_splits, subset
 from samphire.samples.split_file import load_splits, save_splits
-from samphire.samples.window import Window
 from samphire.tuning import processes
 from samphire.tuning.estimate import Estimate, rehearse
 from samphire.tuning.held_out import Measured, draw_cases, measure

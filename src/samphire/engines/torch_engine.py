@@ -14,6 +14,7 @@ from samphire.adapters.semantic import SemanticHead
 from samphire.arrays import FloatArray, IntArray
 from samphire.embedding import EngineInfo, ImageEmbedding, LowRes
 from samphire.errors import AdapterError, EngineUnavailableError, NonFiniteError, check_shape
+from samphire.images.window import fixed_ends
 from samphire.model.image_encoder import Attention, ImageEncoderViT
 from samphire.model.sam import Sam
 from samphire.prompts import InputPrompts
@@ -63,6 +64,7 @@ class TorchEngine:
         self._head: SemanticHead | None = None
         self._adapter = ""
         self._classes: tuple[str, ...] = ()
+        self._window: tuple[float, float] | None = None
         self._sessions: OrderedDict[int, TorchSession] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -81,6 +83,7 @@ class TorchEngine:
             dtype=str(self._dtype).removeprefix("torch."),
             adapter=self._adapter,
             classes=self._classes,
+            window=self._window,
         )
 
     def wearing(self, adapter: AdapterFile, name: str = "the adapter") -> "TorchEngine":
@@ -113,6 +116,7 @@ class TorchEngine:
         )
         engine._head = adapted.head
         engine._adapter, engine._classes = adapter.id, adapter.adaptation.classes
+        engine._window = fixed_ends(adapter.window)
         return engine
 
     @property

@@ -48,6 +48,7 @@ def read_image(
     *,
     page: int = 0,
     window: Window | None = None,
+    usual_window: Window | None = None,
 ) -> ByteArray:
     """The picture as upright RGB.
 
@@ -60,6 +61,8 @@ def read_image(
         window: the intensities that become black and white, in the file's own unit (for CT:
             Hounsfield units), for pixels deeper than 8 bits; linear between, clipped. None: the
             rule in ``intensity.py``. Refused for 8-bit pixels, which are never stretched.
+        usual_window: for deeper pixels where no ``window`` is given; 8-bit pixels stay as they
+            are. A model that was tuned in a window has it (``EngineInfo.window``).
 
     Returns:
         (H, W, 3) uint8.
@@ -77,12 +80,12 @@ def read_image(
     with explained(name):
         if isinstance(image, np.ndarray):
             _check_page(page, "an array")
-            return _from_array(image, chosen)
+            return _from_array(image, chosen, usual_window)
         if isinstance(image, Image.Image):
             _check_page(page, "a Pillow image (seek to it first)")
             check_pixels(image.width, image.height, name, max_pixels)
             if image.mode in DEEP_MODES:
-                return _shown(Deep(deep_values(image, name)), chosen, name)
+                return _shown(Deep(deep_values(image, name)), chosen, usual_window, name)
             return _eight_bit(eight_bit(image, name), chosen, name)
         if not isinstance(image, str | Path | bytes):
             raise ImageError(
@@ -92,7 +95,7 @@ def read_image(
         with opened(image) as file:
             decoded = decode(file, name, max_pixels, page)
             if isinstance(decoded, Deep):
-                return _shown(decoded, chosen, name)
+                return _shown(decoded, chosen, usual_window, name)
             return _eight_bit(decoded, chosen, name)
 
 
@@ -109,7 +112,7 @@ def pixels_id(image: ByteArray) -> str:
     return digest.hexdigest()
 
 
-def _from_array(image: npt.NDArray[Any], window: Window | None) -> ByteArray:
+def _from_array(image: npt.NDArray[Any], window: Window | None, usual: Window | None) -> ByteArray:
     flat = image.ndim == 2 or (image.ndim == 3 and image.shape[2] in (1, 3, 4))
     if not flat or 0 in image.shape:
         first = image.ndim == 3 and image.shape[0] in (1, 3, 4)
@@ -125,12 +128,12 @@ def _from_array(image: npt.NDArray[Any], window: Window | None) -> ByteArray:
     if kind == "b":
         grey = grey.astype(np.uint8) * np.uint8(255)
     if grey.dtype != np.uint8:
-        return _shown(Deep(grey), window, "the image array")
+        return _shown(Deep(grey), window, usual, "the image array")
     _refuse_window(window, "the image array")
     return _rgb(grey, None, "the image array")
 
 
-def _shown(deep: Deep, window: Window | None, name: str) -> ByteArray:
+def _shown(deep: Deep, window: Window | None, usual: Window | None, name: str) -> ByteArray:
     """Deep intensities as RGB: colours through the window, alpha by its own range."""
     values = deep.values
     if values.dtype == np.uint8:
@@ -138,7 +141,7 @@ def _shown(deep: Deep, window: Window | None, name: str) -> ByteArray:
         return _rgb(values, deep.profile, name)
     has_alpha = values.ndim == 3 and values.shape[2] == 4
     colours = values[..., :3] if has_alpha else values
-    shown = to_bytes(colours, window or default_window(colours, name))
+    shown = to_bytes(colours, window or usual or default_window(colours, name))
     if has_alpha:
         opaque = 1.0 if values.dtype.kind == "f" else float(np.iinfo(values.dtype).max)
         shown = np.concatenate([shown, to_bytes(values[..., 3:], (0.0, opaque))], axis=2)

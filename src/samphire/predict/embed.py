@@ -59,8 +59,8 @@ def embed(
         image: path, bytes of a file, Pillow image, or array (H, W) or (H, W, 3).
         max_pixels: refuse larger pictures, before they are decoded.
         page: of a file with several, from 0.
-        window: intensities of a deep picture that become black and white; None: the rule of
-            ``images/read.py``.
+        window: intensities of a deep picture that become black and white; None: those that the
+            engine's adapter was tuned in, else the rule of ``images/read.py``.
         cache: looked into first, by the upright RGB pixels and the encoder's weights, and filled,
             by an engine that computes in float32.
 
@@ -72,7 +72,7 @@ def embed(
 
     Source: Kirillov et al. 2023, section 3 and appendix A, "Image encoder".
     """
-    rgb = read_image(image, max_pixels, page=page, window=window)
+    rgb = read_image(image, max_pixels, page=page, window=window, usual_window=engine.info.window)
     (embedding,) = _encoded(engine, [_looked_up(engine, rgb, image_name(image), cache)], cache)
     return embedding
 
@@ -113,7 +113,9 @@ def embed_many(
 
     def looked_up(index: int, image: ImageLike) -> "_Picture":
         try:
-            rgb = read_image(image, max_pixels, page=page, window=window)
+            rgb = read_image(
+                image, max_pixels, page=page, window=window, usual_window=engine.info.window
+            )
         except ImageError as error:
             raise ImageError(f"image {index}, counted from 0: {error}") from error
         return _looked_up(engine, rgb, image_name(image), cache)

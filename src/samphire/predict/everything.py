@@ -126,7 +126,7 @@ def _places(
         check_fits(max_memory, engine, size, encodes=False)
         crop = Crop((0, 0, size.width, size.height), 0)
         return size, iter([Place(engine.session(image), image.frame, crop, size)])
-    rgb = read_image(image, DEFAULT_MAX_PIXELS)
+    rgb = read_image(image, DEFAULT_MAX_PIXELS, usual_window=engine.info.window)
     size = Size(*rgb.shape[:2])
     check_fits(max_memory, engine, size, encodes=True)
     return size, (_embedded(engine, rgb, crop, size, cache) for crop in _crops(size, settings))

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from samphire.errors import FileFormatError
 from samphire.formats.recognise import recognise
+from samphire.images.window import Window
 from samphire.samples import coco, folders, labelme, table, volumes, yolo
 from samphire.samples.sample import DataSet
-from samphire.samples.window import Window
 
 Find = Callable[[Path, tuple[str, ...]], DataSet | None]
 

@@ -19,13 +19,13 @@ import numpy as np
 from samphire.arrays import BoolArray, ByteArray
 from samphire.errors import FileFormatError, ImageError, ShapeError
 from samphire.images.intensity import to_bytes
+from samphire.images.window import PERCENTILES, Window
 from samphire.masks import Masks
 from samphire.samples import nifti
 from samphire.samples.nifti import Grid, Plane
 from samphire.samples.recent import Recent
 from samphire.samples.sample import DataSet, Labelled, Sample, Volume
 from samphire.samples.volume_layouts import Case, Layout, find_layout, listed
-from samphire.samples.window import PERCENTILES, Window
 
 # Two bytes a voxel: about ten volumes of 256 x 256 x 200, or five CTs of 512 x 512 x 100.
 KEPT_BYTES = 256 << 20

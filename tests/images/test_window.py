@@ -6,7 +6,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from samphire.errors import ImageError
-from samphire.samples.window import PERCENTILES, WINDOWS, Window, parse_window
+from samphire.images.window import PERCENTILES, WINDOWS, Window, parse_window
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
 

@@ -78,6 +78,18 @@ class Window:
         return float(low), float(high)
 
 
+def fixed_ends(text: str) -> tuple[float, float] | None:
+    """The ends of a window in words, if they are the same in every picture; else None.
+
+    Percentiles are not: they are taken of a whole volume, and a single picture of it has others.
+
+    >>> fixed_ends("-160,240"), fixed_ends("percentile:0.5-99.5"), fixed_ends("")
+    ((-160.0, 240.0), None, None)
+    """
+    window = parse_window(text) if text else None
+    return None if window is None or window.percentile else (window.low, window.high)
+
+
 PERCENTILES = Window(0.5, 99.5, percentile=True)
 WINDOWS = {
     "ct-soft-tissue": Window(-160, 240),
