@@ -164,13 +164,13 @@ def test_a_window_that_is_none_is_wrong_usage(volumes):
     assert "'bone' is not known: expected ct-soft-tissue" in done.exception.message
 
 
-@pytest.mark.parametrize("command", ["segment", "predict", "everything", "embed"])
+@pytest.mark.parametrize("command", ["segment", "everything", "embed"])
 def test_a_volume_given_as_a_picture_is_wrong_usage_that_says_what_to_do(command, volumes):
-    more = {"predict": ["--adapter", "none.safetensors"], "segment": ["--point", "3,3"]}
+    more = {"segment": ["--point", "3,3"]}
     done = invoke(command, volumes / "images" / "a.nii.gz", *more.get(command, ()))
     assert done.exception.exit_code == 2
     assert "a.nii.gz: a volume, and this command takes pictures" in done.exception.message
-    assert "samphire evaluate" in done.exception.message
+    assert "samphire predict takes volumes" in done.exception.message
 
 
 @pytest.fixture

@@ -110,6 +110,30 @@ def test_the_order_of_the_file_changes_nothing(tmp_path, order, rng):
             assert one.read().objects.equal(other.read().objects)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("order", list(permutations(range(3))))
+def test_labels_are_written_voxel_on_voxel_whatever_the_order_of_the_file(tmp_path, order, rng):
+    base = nib.Nifti1Image(rng.integers(1, 255, SHAPE).astype(np.uint8), np.diag([*SPACING, 1]))
+    for signs in product((1, -1), repeat=3):
+        turned = base.as_reoriented(np.array([*zip(order, signs, strict=True)]))
+        turned.header.set_xyzt_units("mm")
+        turned.to_filename(tmp_path / "scan.nii.gz")
+        labels = nifti.read_voxels(tmp_path / "scan.nii.gz").astype(np.uint8)
+        (tmp_path / "labels.nii.gz").write_bytes(
+            nifti.encode_labels(labels, tmp_path / "scan.nii.gz")
+        )
+        found = nib.load(tmp_path / "labels.nii.gz")
+        assert np.array_equal(found.affine, turned.affine)
+        assert np.array_equal(np.asanyarray(found.dataobj), np.asanyarray(turned.dataobj))
+        assert found.header.get_xyzt_units()[0] == "mm"
+
+
+def test_labels_of_another_size_are_refused(tmp_path, rng):
+    path = write(tmp_path / "a.nii.gz", rng.random(SHAPE), np.eye(4))
+    with pytest.raises(ImageError, match=r"the labels have 2 x 2 x 2 voxels, a\.nii\.gz has"):
+        nifti.encode_labels(np.zeros((2, 2, 2), np.uint8), path)
+
+
 def test_oblique_volumes_lie_where_nibabel_puts_them(tmp_path, rng):
     affine = np.eye(4)
     affine[:3, :3] = np.linalg.qr(rng.normal(size=(3, 3)))[0] @ np.diag([0.7, 2.0, 1.1])

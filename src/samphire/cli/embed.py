@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from samphire.cli.engine_choice import EngineChoice
-from samphire.cli.inputs import Reading, check_inputs, find_images, output_folder
+from samphire.cli.inputs import Reading, check_pictures, find_images, output_folder
 from samphire.cli.outputs import STREAM, folder_targets
 from samphire.cli.parsing import (
     adapter_option,
@@ -71,7 +71,7 @@ def embed(  # noqa: PLR0913, PLR0917 - one parameter an option
     """
     if STREAM in inputs:
         raise click.UsageError("- (stdin) cannot be embedded: give files or folders")
-    check_inputs(inputs)
+    check_pictures(inputs)
     if no_cache and output is None:
         raise click.UsageError("with --no-cache nothing is kept: give --output FOLDER")
     folder = None if output is None else output_folder(inputs, output, "embeddings")

@@ -9,7 +9,7 @@ import click
 from samphire.cli.engine_choice import EngineChoice
 from samphire.cli.inputs import (
     Reading,
-    check_inputs,
+    check_pictures,
     find_images,
     is_one_image,
     output_folder,
@@ -140,7 +140,7 @@ def everything(  # noqa: PLR0913, PLR0917 - one parameter an option
     one file, instances.json.
     """
     # Everything that can be wrong is checked before the model is loaded.
-    check_inputs(inputs)
+    check_pictures(inputs)
     settings = _settings(
         preset,
         {

@@ -11,6 +11,8 @@ import click
 
 from samphire.cli.outputs import EMBEDDING_SUFFIX, STREAM, names_one_file
 
+VOLUME_SUFFIXES = (".nii", ".nii.gz")
+
 if TYPE_CHECKING:
     from samphire.arrays import ByteArray
     from samphire.batch.task import Task
@@ -38,18 +40,36 @@ class Reading:
         )
 
 
-def check_inputs(inputs: tuple[str, ...]) -> None:
-    """Refuse what is not there, and stdin beside others."""
-    missing = [given for given in inputs if given != STREAM and not Path(given).exists()]
-    if missing:
-        raise click.UsageError(f"{', '.join(missing)}: no such file or folder")
-    volumes = [given for given in inputs if given.lower().endswith((".nii", ".nii.gz"))]
+def check_pictures(inputs: tuple[str, ...]) -> None:
+    """Refuse what is not there, stdin beside others, and volumes."""
+    check_there(inputs)
+    volumes = [given for given in volumes_in(inputs) if not Path(given).is_dir()]
     if volumes:
         raise click.UsageError(
             f"{', '.join(volumes)}: a volume, and this command takes pictures. Take its slices out "
             "with nibabel, as 16-bit TIFF files or, in Python, as arrays for samphire.embed; "
-            "labelled volumes are measured by samphire evaluate"
+            "samphire predict takes volumes, and samphire evaluate labelled ones"
         )
+
+
+def volumes_in(inputs: tuple[str, ...]) -> list[str]:
+    """Those that are NIfTI files, or folders with some."""
+    return [
+        given
+        for given in inputs
+        if given.lower().endswith(VOLUME_SUFFIXES)
+        or (
+            Path(given).is_dir()
+            and any(file.name.lower().endswith(VOLUME_SUFFIXES) for file in Path(given).rglob("*"))
+        )
+    ]
+
+
+def check_there(inputs: tuple[str, ...]) -> None:
+    """Refuse what is not there, and stdin beside others."""
+    missing = [given for given in inputs if given != STREAM and not Path(given).exists()]
+    if missing:
+        raise click.UsageError(f"{', '.join(missing)}: no such file or folder")
     if STREAM in inputs and len(inputs) > 1:
         raise click.UsageError("- (stdin) is one image: give it alone")
 

@@ -7,11 +7,12 @@ import click
 from samphire.cli.engine_choice import EngineChoice, adapter_summary
 from samphire.cli.inputs import (
     Reading,
-    check_inputs,
+    check_there,
     find_images,
     is_one_image,
     output_folder,
     own_folder_name,
+    volumes_in,
 )
 from samphire.cli.outputs import STREAM
 from samphire.cli.parsing import (
@@ -28,7 +29,7 @@ from samphire.cli.parsing import (
 
 
 @click.command()
-@click.argument("inputs", nargs=-1, required=True, metavar="IMAGE|FOLDER|-...")
+@click.argument("inputs", nargs=-1, required=True, metavar="IMAGE|VOLUME|FOLDER|-...")
 @click.option(
     "--adapter", required=True, metavar="FILE", help="An adapter with classes, of samphire tune."
 )
@@ -78,14 +79,16 @@ def predict(  # noqa: PLR0913, PLR0917 - one parameter an option
     \b
     Examples:
       samphire predict photo.jpg --adapter polyps.safetensors --overlay
-      samphire predict scans/ --adapter organs.safetensors --format label-map --output maps/
+      samphire predict slides/ --adapter tissue.safetensors --format label-map --output maps/
+      samphire predict scans/ --adapter organs.safetensors --output labels/    (.nii, .nii.gz)
 
     Each pixel belongs to one class or to the background. A class that no pixel belongs to is told
     as not found and left out of the files; the values of a label map count all classes from 1. A
-    folder run that was stopped goes on when the same command is given again.
+    folder run that was stopped goes on when the same command is given again. Volumes become volumes
+    of labels (NAME.labels.nii.gz) that lie where the scans lie, in the adapter's window.
     """
     # Everything that can be wrong is checked before the model is loaded.
-    check_inputs(inputs)
+    check_there(inputs)
     if output == STREAM and (as_json or overlay):
         raise click.UsageError("--output - is the masks alone: leave out --json and --overlay")
     one = is_one_image(inputs)
@@ -98,6 +101,24 @@ def predict(  # noqa: PLR0913, PLR0917 - one parameter an option
             "to samphire everything"
         )
 
+    max_bytes = None if no_cache else max_cache
+    if volumes_in(inputs):
+        if list(inputs) != volumes_in(inputs):
+            raise click.UsageError("volumes and pictures in one command: give each a command")
+        if format_names or overlay or page or jobs > 1:
+            raise click.UsageError(
+                "volumes become volumes of labels, one after the other: leave out --format, "
+                "--overlay, --page and --jobs"
+            )
+        from samphire.cli import predict_volumes
+
+        volume_job = predict_volumes.open_job(engine, window, max_bytes)
+        if folder is None:
+            return predict_volumes.run_one(
+                volume_job, inputs[0], output, force=force, as_json=as_json
+            )
+        return predict_volumes.run_many(volume_job, inputs, folder, force=force, as_json=as_json)
+
     from samphire.cli.mask_files import formats_by_name
     from samphire.cli.mask_run import MaskJob, run_many, run_one
     from samphire.cli.predict_run import find, in_words
@@ -109,7 +130,7 @@ def predict(  # noqa: PLR0913, PLR0917 - one parameter an option
         formats=tuple(kind.name for kind in formats_by_name(format_names, output, "json")),
         overlay="names" if overlay else None,
         reading=Reading(max_pixels, page, window),
-        max_cache=None if no_cache else max_cache,
+        max_cache=max_bytes,
     )
     if folder is None:
         return run_one(job, inputs[0], output, in_words, force=force, as_json=as_json)

@@ -8,7 +8,7 @@ import click
 from samphire.cli.engine_choice import EngineChoice
 from samphire.cli.inputs import (
     Reading,
-    check_inputs,
+    check_pictures,
     find_images,
     is_one_image,
     output_folder,
@@ -121,7 +121,7 @@ def segment(  # noqa: PLR0913, PLR0917 - one parameter an option
     if prompts_file is None:
         asked = _prompts(points, background, boxes, mask, max_pixels)
     formats = formats_by_name(format_names, output, "png")
-    check_inputs(inputs)
+    check_pictures(inputs)
     if output == STREAM and (as_json or overlay):
         raise click.UsageError("--output - is the masks alone: leave out --json and --overlay")
     folder = None if is_one_image(inputs) else output_folder(inputs, output, "masks")

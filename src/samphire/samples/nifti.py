@@ -7,6 +7,7 @@ up), by flips and swaps alone: no voxel is ever interpolated. Not for finding fi
 Source: the NIfTI-1 standard; nibabel ``orientations``.
 """
 
+import gzip
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -109,6 +110,36 @@ def read_labels(path: Path) -> ByteArray:
     return values.astype(np.uint8)
 
 
+def encode_labels(labels: ByteArray, like: Path) -> bytes:
+    """A gzipped NIfTI file of classes that lies where another volume lies, voxel on voxel.
+
+    Args:
+        labels: (X, Y, Z) uint8 in RAS, as ``read_voxels`` gives the other volume.
+        like: its file.
+
+    Raises:
+        ImageError: the other file cannot be read, or has other voxels.
+        MissingExtraError: nibabel is not installed.
+    """
+    nibabel = _nibabel()
+    with _explained(like):
+        image = _opened(like)
+        orientation = _orientation(image, like)
+        upright = nibabel.orientations.axcodes2ornt("RAS")
+        back = nibabel.orientations.ornt_transform(upright, orientation)
+        turned = nibabel.orientations.apply_orientation(labels, back)
+        if turned.shape != image.shape[:3]:
+            raise ImageError(
+                f"the labels have {_times(turned.shape)} voxels, {like.name} has "
+                f"{_times(image.shape[:3])}: expected as many"
+            )
+        header = image.header.copy()
+        header.set_data_dtype(np.uint8)
+        header["cal_min"] = header["cal_max"] = 0  # greys to show the intensities with
+        made: bytes = nibabel.Nifti1Image(turned, image.affine, header).to_bytes()
+    return gzip.compress(made, compresslevel=6, mtime=0)
+
+
 def check_aligned(image: Grid, other: Grid, names: tuple[str, str]) -> None:
     """Refuse two files whose voxels do not lie in the same places.
 
@@ -146,6 +177,17 @@ def slices(volume: npt.NDArray[Any], plane: Plane) -> npt.NDArray[Any]:
     """
     moved = np.moveaxis(volume, PLANES.index(plane), 0)
     return np.flip(moved, (1, 2)).swapaxes(1, 2)
+
+
+def unslice(stacked: npt.NDArray[Any], plane: Plane) -> npt.NDArray[Any]:
+    """What ``slices`` made, (D, H, W), as a volume (X, Y, Z) in RAS again: a view.
+
+    >>> volume = np.arange(24).reshape(2, 3, 4)
+    >>> all((unslice(slices(volume, plane), plane) == volume).all() for plane in PLANES)
+    True
+    """
+    moved = np.flip(stacked.swapaxes(1, 2), (1, 2))
+    return np.moveaxis(moved, 0, PLANES.index(plane))
 
 
 def slice_spacing(grid: Grid, plane: Plane) -> tuple[float, float, float]:
