@@ -74,14 +74,14 @@ TASKS = {
         classes=("polyp",),
     ),
     "polyps-interactive": Task("medical/polyps", {"epochs": 8, "batch_size": 2}),
-    "nuclei-interactive": Task("microscopy/nuclei", {"epochs": 8, "batch_size": 2}),
+    "nuclei-interactive": Task("microscopy/nuclei", {"epochs": 5, "batch_size": 2}),
     "vessels-semantic": Task(
         "medical/fundus_vessels",
-        {"task": "semantic", "epochs": 40, "batch_size": 2},
+        {"task": "semantic", "epochs": 20, "batch_size": 2},
         classes=("vessel",),
     ),
     "hippocampus-box": Task(
-        "medical/hippocampus", {"epochs": 4, "batch_size": 4}, model="lite_medsam"
+        "medical/hippocampus", {"epochs": 3, "batch_size": 4}, model="lite_medsam"
     ),
 }
 
@@ -110,7 +110,7 @@ def main() -> None:
         print(peak_of(given.peak, given.data))
         return
     if given.cost:
-        merge(given.results, {"cost": cost(given.data)})
+        merge(given.results, "cost", cost(given.data))
         return
     runs = [f"{task}/{method}" for task, its in TASKS.items() for method in its.methods]
     for name in runs:
@@ -118,14 +118,15 @@ def main() -> None:
         if wanted and not (given.work / name / "measured.json").exists():
             print(f"{name}", file=sys.stderr)
             alone("--one", name, "--work", str(given.work), "--data", str(given.data))
-    merge(given.results, {"runs": gathered(runs, given.work)})
+    merge(given.results, "runs", gathered(runs, given.work))
     print(table(json.loads(given.results.read_text())))
 
 
-def merge(path: Path, part: Mapping[str, Any]) -> None:
-    """Write a part of the results; the other parts stay."""
+def merge(path: Path, part: str, measured: Any) -> None:  # noqa: ANN401 - what JSON takes
+    """Write a part of the results, and on what it was measured; the other parts stay."""
     known = json.loads(path.read_text()) if path.exists() else {}
-    text = json.dumps({**known, **part, "machine": machine()}, indent=1)
+    machines = known.get("machine", {}) | {part: machine()}
+    text = json.dumps({**known, part: measured, "machine": machines}, indent=1)
     atomic.write_bytes(path, text.encode() + b"\n")
 
 
@@ -136,6 +137,7 @@ def machine() -> dict[str, str]:
     return {
         "processor": platform.processor() or platform.machine(),
         "threads": str(torch.get_num_threads()),
+        "allocator": " ".join(f"{k}={v}" for k, v in sorted(os.environ.items()) if "MALLOC_" in k),
         "python": platform.python_version(),
         "torch": version("torch"),
         "samphire": version("samphire"),
@@ -226,7 +228,8 @@ def gathered(runs: Sequence[str], work: Path) -> list[dict[str, Any]]:
     """What is measured so far, with the paired difference of each run to its base.
 
     The base of an interactive run is the model without adapter, that of a semantic run the run
-    ``decoder`` of the same task: the frozen encoder with the same head and budget.
+    ``decoder`` of the same task: the frozen encoder with the same head and budget. LoRA in the last
+    blocks is also compared with LoRA everywhere.
     """
     from samphire.evaluation.intervals import (  # noqa: PLC0415
         bootstrap_interval,
@@ -253,6 +256,10 @@ def gathered(runs: Sequence[str], work: Path) -> list[dict[str, Any]]:
             if before is not None:
                 row["base_dice"] = sum(before) / len(before)
                 row["difference"] = asdict(paired_interval(before, its["after"], groups))
+            everywhere = found.get(f"{name}-everywhere")
+            if everywhere is not None and protocol == "semantic":
+                other = everywhere["protocols"][protocol]["after"]
+                row["minus_everywhere"] = asdict(paired_interval(other, its["after"], groups))
             rows.append(row)
     return rows
 
@@ -384,6 +391,11 @@ class Peak:
 
 def table(results: Mapping[str, Any]) -> str:
     """The results as Markdown."""
+    return "\n".join([*runs_table(results.get("runs", [])), *cost_table(results.get("cost", {}))])
+
+
+def runs_table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What tuning gained, a line each."""
     lines = [
         "| run | asked by | Dice on test (95 %) | base | difference (95 %) "
         "| trained | file | epoch | peak memory |",
@@ -394,17 +406,24 @@ def table(results: Mapping[str, Any]) -> str:
         f"{number(row.get('base_dice'))} | {spread(row.get('difference'), sign='+')} | "
         f"{row['trained_parameters']:,} | {row['file_bytes'] / 1e6:.1f} MB | "
         f"{row['seconds_an_epoch']:.0f} s | {row['peak_bytes'] / 1e6:.0f} MB |"
-        for row in results.get("runs", [])
+        for row in rows
     ]
-    if "cost" in results:
-        lines += ["", "| a step on one picture | seconds | GFLOP | memory |", "|---|---|---|---|"]
-        lines += [
-            f"| {name} | {row['median_seconds']:.2f} | {row['gigaflops']:.0f} | "
-            f"{row['peak_bytes'] / 1e6:.0f} MB |"
-            for name, row in results["cost"].items()
-        ]
-        lines += ["", *ratios(results["cost"])]
-    return "\n".join(lines)
+    for row in rows:
+        if "minus_everywhere" in row:
+            apart = spread(row["minus_everywhere"], sign="+")
+            lines += ["", f"- {row['name']}, {LATE} minus everywhere: {apart}."]
+    return lines if rows else []
+
+
+def cost_table(cost: Mapping[str, Any]) -> list[str]:
+    """What a step costs, a line each, and what that comes to."""
+    lines = ["", "| a step on one picture | seconds | GFLOP | memory |", "|---|---|---|---|"]
+    lines += [
+        f"| {name} | {row['median_seconds']:.2f} | {row['gigaflops']:.0f} | "
+        f"{row['peak_bytes'] / 1e6:.0f} MB |"
+        for name, row in cost.items()
+    ]
+    return [*lines, "", *ratios(cost)] if cost else []
 
 
 def ratios(cost: Mapping[str, Any]) -> list[str]:

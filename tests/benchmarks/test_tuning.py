@@ -55,13 +55,16 @@ def test_the_base_of_classes_is_the_frozen_encoder_and_of_prompts_the_untuned_mo
     save(tmp_path, record("polyps-semantic/decoder", "semantic", None, [0.5, 0.5, 0.6]))
     save(tmp_path, record("polyps-semantic/lora", "semantic", None, [0.7, 0.8, 0.8]))
     save(tmp_path, record("polyps-interactive/lora", "points", [0.1, 0.2, 0.3], [0.2, 0.3, 0.4]))
-    names = ["polyps-semantic/decoder", "polyps-semantic/lora", "polyps-interactive/lora"]
+    save(tmp_path, record("polyps-semantic/lora-everywhere", "semantic", None, [0.6, 0.8, 0.8]))
+    tasks = ("polyps-semantic/decoder", "polyps-semantic/lora", "polyps-interactive/lora")
+    names = [*tasks, "polyps-semantic/lora-everywhere"]
     rows = tuning.gathered([*names, "not/yet"], tmp_path)
     by_name = {row["name"]: row for row in rows}
     assert list(by_name) == names
     assert "difference" not in by_name[names[0]]
     assert by_name[names[1]]["difference"]["mean"] == pytest.approx((0.2 + 0.3 + 0.2) / 3)
     assert by_name[names[2]]["difference"]["mean"] == pytest.approx(0.1)
+    assert by_name[names[1]]["minus_everywhere"]["mean"] == pytest.approx(0.1 / 3)
     table = tuning.table({"runs": rows})
     assert "| polyps-semantic/lora | semantic | 0.767 (0.700 to 0.800) | 0.533 | +0.233 (" in table
 

@@ -169,5 +169,6 @@ def make_optimiser(adapted: Adapted, settings: TuneSettings) -> torch.optim.Adam
         [
             {"params": values, "lr": peak, "peak": peak, "weight_decay": decay}
             for (peak, decay), values in groups.items()
-        ]
+        ],
+        fused=True,  # one pass over memory, not ten: a twentieth of a step with kept embeddings
     )
