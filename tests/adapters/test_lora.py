@@ -1,14 +1,15 @@
 """LoRA: the right rows, the right numbers, and folded into the weights."""
 
 import copy
+from dataclasses import replace
 
 import pytest
 import torch
 from adapted import answer, train
 
-from samphire.adapters import Adaptation, merged_tensors
+from samphire.adapters import Adaptation, folded, merged_tensors
 from samphire.adapters.bottleneck import Bottleneck
-from samphire.adapters.lora import Lora
+from samphire.adapters.lora import Lora, LoraLinear
 from samphire.adapters.partial import Decoder
 from samphire.adapters.sites import encoder_blocks, qkv_rows
 from samphire.errors import AdapterError
@@ -105,3 +106,26 @@ def test_gradients_of_an_update_are_right(sam: Sam):
     x = torch.randn(1, 2, wrapper.base.in_features, dtype=torch.float64, requires_grad=True)
     torch.nn.init.normal_(wrapper.updates["v"].b)
     assert torch.autograd.gradcheck(wrapper, (x,))
+
+
+@pytest.mark.parametrize("targets", [("q", "v"), ("q", "k", "v", "proj", "mlp", "decoder")])
+def test_a_folded_model_answers_as_the_adapter_does_and_has_none(targets, sam, pixels):
+    adapted = Adaptation(Lora(targets=targets, alpha=16), decoder=False).apply(sam)
+    with torch.no_grad():
+        for value in adapted.parameters().values():
+            value.normal_(std=0.2)
+        expected = answer(adapted, pixels)
+        plain = folded(adapted.module)
+        found = answer(replace(adapted, module=plain), pixels)
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
+    assert not any(isinstance(part, LoraLinear) for part in plain.modules())
+    assert any(isinstance(part, LoraLinear) for part in adapted.module.modules())
+    own = plain.prompt_encoder.no_mask_embed.weight
+    assert own.data_ptr() == sam.prompt_encoder.no_mask_embed.weight.data_ptr()
+
+
+def test_what_cannot_be_merged_is_kept_and_without_an_adapter_nothing_is_copied(sam):
+    module = Adaptation(Bottleneck()).apply(sam).module
+    assert folded(module) is module
+    assert folded(sam) is sam

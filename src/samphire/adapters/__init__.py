@@ -8,6 +8,6 @@ its line in ``METHODS``; docs/how-to/add-a-method.md does it.
 
 from samphire.adapters.adaptation import METHODS, Adaptation, Method
 from samphire.adapters.inject import Adapted, Plan
-from samphire.adapters.merge import merged_tensors
+from samphire.adapters.merge import folded, merged_tensors
 
-__all__ = ["METHODS", "Adaptation", "Adapted", "Method", "Plan", "merged_tensors"]
+__all__ = ["METHODS", "Adaptation", "Adapted", "Method", "Plan", "folded", "merged_tensors"]

@@ -106,17 +106,17 @@ def adapt(base: Sam, plan: Plan, *, decoder: bool, classes: int) -> Adapted:
         names = (name for name, _ in base.named_parameters())
         own |= {name: 1.0 for name in names if name.startswith(f"{DECODER}.")}
     _check(plan, own, base)
-    module = _sharing(base).eval()
+    module = sharing(base).eval()
     for name, value in list(module.named_parameters()):
         if name in own:
-            _replace(module, name, nn.Parameter(value.detach().clone()))
+            replace_part(module, name, nn.Parameter(value.detach().clone()))
     rates = dict(own)
     for path, wrapper in plan.modules.items():
         rates |= {f"{path}.{name}": 1.0 for name, _ in wrapper.named_parameters()}
         wrapped = module.get_submodule(path)
         wrapper.to(next(wrapped.parameters(), next(base.parameters())))  # device and precision
         wrapper.base = wrapped
-        _replace(module, path, wrapper)
+        replace_part(module, path, wrapper)
     head = None
     if classes:
         head = SemanticHead(base.mask_decoder, classes)
@@ -150,7 +150,7 @@ def _check(plan: Plan, own: Mapping[str, float], base: Sam) -> None:
             )
 
 
-def _sharing(base: Sam) -> Sam:
+def sharing(base: Sam) -> Sam:
     """The same tree of modules over the memory of the weights, which do not train in it."""
     shared: dict[int, object] = {
         id(value): nn.Parameter(value.detach(), requires_grad=False) for value in base.parameters()
@@ -158,6 +158,7 @@ def _sharing(base: Sam) -> Sam:
     return copy.deepcopy(base, shared)
 
 
-def _replace(module: nn.Module, path: str, value: nn.Module | nn.Parameter) -> None:
+def replace_part(module: nn.Module, path: str, value: nn.Module | nn.Parameter) -> None:
+    """Put a module or parameter in the place of another."""
     parent, _, name = path.rpartition(".")
     setattr(module.get_submodule(parent), name, value)

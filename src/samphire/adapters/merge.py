@@ -5,8 +5,9 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import nn
 
-from samphire.adapters.inject import BASE, Adapted
+from samphire.adapters.inject import BASE, Adapted, replace_part, sharing
 from samphire.errors import AdapterError
+from samphire.model.sam import Sam
 
 
 @runtime_checkable
@@ -54,3 +55,23 @@ def merged_tensors(adapted: Adapted) -> dict[str, torch.Tensor]:
             "of its base's kind; keep the adapter as a file of its own"
         )
     return {name: tensors[name].detach().cpu().clone() for name in plain}
+
+
+def folded(module: Sam) -> Sam:
+    """The same model with what can be merged merged, and every other module of an adapter kept.
+
+    Args:
+        module: with or without an adapter; it stays as it is, and weights that no adapter changes
+            are shared with it. Where nothing can be merged it is what is given back.
+    """
+    wrappers = {
+        path: wrapper
+        for path, wrapper in module.named_modules()
+        if hasattr(wrapper, BASE) and isinstance(wrapper, Mergeable)
+    }
+    if not wrappers:
+        return module
+    plain = sharing(module)
+    for path, wrapper in wrappers.items():
+        replace_part(plain, path, wrapper.merged())
+    return plain
