@@ -16,7 +16,7 @@ from samphire.fast.recognise import oddities
 from samphire.fast.vit_block import FastBlock, why_plain
 from samphire.fast.vit_ends import FastNeck, FastPatches, why_plain_neck, why_plain_patches
 from samphire.fast.workspace import Pool, Workspace
-from samphire.model.image_encoder import ImageEncoderViT, check_side, resize_absolute
+from samphire.model.image_encoder import Block, ImageEncoderViT, check_side, resize_absolute
 
 Part = Callable[[torch.Tensor], torch.Tensor]
 
@@ -103,7 +103,7 @@ def compile_vit(encoder: ImageEncoderViT) -> FastViT:
         else FastPatches(encoder.patch_embed, rows=grid * grid),
         positions=None if positions is None else positions.detach().clone(),
         blocks=tuple(
-            block if reasons else FastBlock(block)
+            FastBlock(block) if isinstance(block, Block) and not reasons else block
             for block, reasons in zip(encoder.blocks, blocks, strict=True)
         ),
         neck=encoder.neck if neck else FastNeck(encoder.neck, grid=grid),

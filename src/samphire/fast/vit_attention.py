@@ -77,9 +77,7 @@ def attend_everywhere(
             queries = q[None, tile]
             scores = workspace.buffer("scores", 1, queries.shape[1], count)
             placed = place(scores, queries, tables, side, workspace, first=top)
-            torch.addmm(
-                scores[0], q[tile], k.t(), beta=placed, alpha=width**-0.5, out=scores[0]
-            )
+            torch.addmm(scores[0], q[tile], k.t(), beta=placed, alpha=width**-0.5, out=scores[0])
             torch.softmax(scores, -1, out=scores)
             attended[tile, head * width : (head + 1) * width] = values(scores[0])
 
@@ -102,9 +100,7 @@ def attend_in_windows(
     q, k, v = qkv
     scores = workspace.buffer("scores", number, count, count)
     placed = place(scores, q, tables, math.isqrt(count), workspace)
-    torch.baddbmm(
-        scores, q, k.transpose(1, 2), beta=placed, alpha=width**-0.5, out=scores
-    )
+    torch.baddbmm(scores, q, k.transpose(1, 2), beta=placed, alpha=width**-0.5, out=scores)
     torch.softmax(scores, -1, out=scores)
     torch.bmm(scores, v, out=attended)
 
@@ -139,9 +135,7 @@ def place(
     torch.mm(queries.reshape(-1, width), tables.t(), out=products)
     start, (window, row) = products.storage_offset(), (count * length, side * length)
     shape = (number, rows, side, side)
-    by_row = products.as_strided(
-        shape, (window, row - 1, length, 1), start + side - 1 - first
-    )
+    by_row = products.as_strided(shape, (window, row - 1, length, 1), start + side - 1 - first)
     by_column = products.as_strided(
         shape, (window, row, length - 1, 1), start + length // 2 + side - 1
     )

@@ -6,6 +6,8 @@ convolution stays one, on channels-last pictures, which have the same rows in me
 Source: ``model/image_encoder.py``, ``model/layer_norm.py``.
 """
 
+from typing import cast
+
 import torch
 from torch import nn
 from torch.nn import functional
@@ -19,20 +21,22 @@ from samphire.model.layer_norm import LayerNorm2d
 def why_plain_patches(patch_embed: nn.Module) -> list[str]:
     """What keeps the patch embedding on the plain path, in words; empty if nothing does."""
     found = strangers(patch_embed, {PatchEmbed, nn.Conv2d})
-    if not found:
-        proj = patch_embed.proj
-        if not _is_like(proj, proj.kernel_size, stride=proj.kernel_size, padding=0):
-            found = ["patches overlap or leave gaps"]
+    for part in patch_embed.children():
+        if isinstance(part, nn.Conv2d) and not _is_like(part, part.kernel_size, part.kernel_size):
+            found.append("they overlap or leave gaps")
     return found
 
 
 def why_plain_neck(neck: nn.Module) -> list[str]:
     """What keeps the neck on the plain path, in words; empty if nothing does."""
     found = strangers(neck, {nn.Sequential, nn.Conv2d, LayerNorm2d})
-    if not found:
-        first, _, second, _ = neck
-        if not (_is_like(first, (1, 1), padding=0) and _is_like(second, (3, 3), padding=1)):
-            found = ["its convolutions are not 1x1 and 3x3"]
+    parts = list(neck.children())
+    if not found and [type(part) for part in parts] != 2 * [nn.Conv2d, LayerNorm2d]:
+        found.append("its parts come in another order")
+    convolutions = [part for part in parts if isinstance(part, nn.Conv2d)]
+    for part, size, padding in zip(convolutions, ((1, 1), (3, 3)), (0, 1), strict=False):
+        if not _is_like(part, size, padding=padding):
+            found.append(f"a convolution of {part.kernel_size} is not as published")
     return found
 
 
@@ -65,7 +69,9 @@ class FastNeck:
     """
 
     def __init__(self, neck: nn.Sequential, *, grid: int) -> None:
-        first, norm1, second, norm2 = neck
+        first, norm1, second, norm2 = cast(
+            "tuple[nn.Conv2d, LayerNorm2d, nn.Conv2d, LayerNorm2d]", tuple(neck)
+        )
         self._linear = packed.Linear(first.weight.flatten(1), first.bias, rows=grid * grid)
         bias = second.weight.new_zeros(len(second.weight)) if second.bias is None else second.bias
         size = (1, second.in_channels, grid, grid)
@@ -89,9 +95,9 @@ class FastNeck:
 def _is_like(
     convolution: nn.Conv2d,
     size: tuple[int, ...],
-    *,
-    padding: int,
     stride: tuple[int, ...] = (1, 1),
+    *,
+    padding: int = 0,
 ) -> bool:
     """Whether a convolution has these settings, and the usual others."""
     return (
