@@ -17,10 +17,20 @@ def strangers(module: nn.Module, known: Collection[type[nn.Module]]) -> list[str
         module: to be compiled.
         known: the exact types that the fast path understands; a subclass may compute otherwise.
     """
+    return [
+        f"{name or 'the module'} {oddity}"
+        for name, part in module.named_modules()
+        for oddity in oddities(part, known)
+    ]
+
+
+def oddities(part: nn.Module, known: Collection[type[nn.Module]]) -> list[str]:
+    """What a fast path does not understand in one module, whatever lies inside it."""
     found = []
-    for name, part in module.named_modules():
-        if type(part) not in known:
-            found.append(f"{name or 'the module'} is a {type(part).__name__}")
-        if part._forward_hooks or part._forward_pre_hooks:
-            found.append(f"{name or 'the module'} has a hook")
+    if type(part) not in known:
+        found.append(f"is a {type(part).__name__}")
+    if part._forward_hooks or part._forward_pre_hooks:
+        found.append("has a hook")
+    if "forward" in vars(part):
+        found.append("has a forward of its own")
     return found

@@ -109,12 +109,7 @@ class ImageEncoderViT(nn.Module):
 
     def encode_until(self, x: torch.Tensor, block: int) -> torch.Tensor:
         """Pixels -> the tokens (B, G, G, C) that go into this block (0 for the first)."""
-        check_shape(x, ("B", "C", "S", "S"), "the encoder's input")
-        if x.shape[2] % self.patch_size:
-            raise ShapeError(
-                f"the encoder's input is {x.shape[2]} pixels on a side: expected a multiple of "
-                f"{self.patch_size}"
-            )
+        check_side(x, self.patch_size)
         x = self.patch_embed(x)  # (B, G, G, C)
         if self.pos_embed is not None:
             x = x + resize_absolute(self.pos_embed, (x.shape[1], x.shape[2]))
@@ -248,6 +243,20 @@ class PatchEmbed(nn.Module):
         """(B, 3, S, S) -> (B, G, G, C)."""
         patches: torch.Tensor = self.proj(x)
         return patches.permute(0, 2, 3, 1)
+
+
+def check_side(x: torch.Tensor, patch_size: int) -> None:
+    """Refuse pixels that are no squares (B, C, S, S) of whole patches.
+
+    Raises:
+        ShapeError: saying so.
+    """
+    check_shape(x, ("B", "C", "S", "S"), "the encoder's input")
+    if x.shape[2] % patch_size:
+        raise ShapeError(
+            f"the encoder's input is {x.shape[2]} pixels on a side: expected a multiple of "
+            f"{patch_size}"
+        )
 
 
 def resize_absolute(table: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
