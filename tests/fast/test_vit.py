@@ -189,7 +189,7 @@ def test_an_encoder_of_another_kind_stands_for_itself():
 def test_other_precisions_are_left_to_the_plain_encoder():
     encoder = small()
     fast, double = compile_vit(encoder), compile_vit(copy.deepcopy(encoder).double())
-    assert double.plain_blocks == ("the encoder is not float32 on a CPU, or not all of it",)
+    assert double.plain_blocks == ("the encoder: is not float32 on a CPU, or not all of it",)
     assert double(pixels().double()).dtype == torch.float64
     with torch.autocast("cpu", torch.bfloat16), torch.no_grad():
         assert torch.equal(fast(pixels()), encoder(pixels()))

@@ -26,6 +26,8 @@ from samphire.model.image_encoder import Block, ImageEncoderViT, check_side, res
 
 Part = Callable[[torch.Tensor], torch.Tensor]
 
+WHOLE, PATCHES, NECK = "the encoder", "patches", "neck"
+
 
 @dataclass(frozen=True, eq=False)
 class FastViT:
@@ -90,30 +92,45 @@ def compile_vit(encoder: ImageEncoderViT) -> FastViT:
     Weights are copied: what is trained, put in or hooked into afterwards is not seen. Compile
     again then.
     """
-    whole = [f"the encoder {oddity}" for oddity in oddities(encoder, {ImageEncoderViT})]
-    if not all(_is_usual(value) for value in encoder.parameters()):
-        whole.append("the encoder is not float32 on a CPU, or not all of it")
-    patches = whole or why_plain_patches(encoder.patch_embed)
-    blocks = [whole or why_plain(block) for block in encoder.blocks]
-    neck = whole or why_plain_neck(encoder.neck)
-    named = [("patches", patches), ("neck", neck)]
-    named[1:1] = [(f"block {index}", reasons) for index, reasons in enumerate(blocks)]
-    parts = [f"{name}: {', '.join(reasons)}" for name, reasons in named if reasons]
+    reasons = _reasons(encoder)
+    whole = WHOLE in reasons
     positions, grid = encoder.pos_embed, encoder.img_size // encoder.patch_size
     return FastViT(
         encoder=encoder,
-        plain_blocks=tuple(whole or parts),
-        whole=bool(whole),
-        patches=encoder.patch_embed
-        if patches
-        else FastPatches(encoder.patch_embed, rows=grid * grid),
+        plain_blocks=plain_parts(encoder),
+        whole=whole,
+        patches=(
+            encoder.patch_embed
+            if whole or PATCHES in reasons
+            else FastPatches(encoder.patch_embed, rows=grid * grid)
+        ),
         positions=None if positions is None else positions.detach().clone(),
         blocks=tuple(
-            FastBlock(block) if isinstance(block, Block) and not reasons else block
-            for block, reasons in zip(encoder.blocks, blocks, strict=True)
+            block
+            if whole or f"block {index}" in reasons or not isinstance(block, Block)
+            else FastBlock(block)
+            for index, block in enumerate(encoder.blocks)
         ),
-        neck=encoder.neck if neck else FastNeck(encoder.neck, grid=grid),
+        neck=encoder.neck if whole or NECK in reasons else FastNeck(encoder.neck, grid=grid),
     )
+
+
+def plain_parts(encoder: ImageEncoderViT) -> tuple[str, ...]:
+    """What :func:`compile_vit` leaves to plain modules and why, in words; compiles nothing."""
+    return tuple(f"{part}: {', '.join(why)}" for part, why in _reasons(encoder).items())
+
+
+def _reasons(encoder: ImageEncoderViT) -> dict[str, list[str]]:
+    """By part, in order, what keeps it plain; of the whole encoder alone where that is plain."""
+    whole = oddities(encoder, {ImageEncoderViT})
+    if not all(_is_usual(value) for value in encoder.parameters()):
+        whole.append("is not float32 on a CPU, or not all of it")
+    if whole:
+        return {WHOLE: whole}
+    found = {PATCHES: why_plain_patches(encoder.patch_embed)}
+    found |= {f"block {index}": why_plain(block) for index, block in enumerate(encoder.blocks)}
+    found[NECK] = why_plain_neck(encoder.neck)
+    return {part: why for part, why in found.items() if why}
 
 
 def _is_usual(value: torch.Tensor) -> bool:
