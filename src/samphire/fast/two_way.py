@@ -7,12 +7,9 @@ token with its position, ``h`` a head and ``Wq_h`` and the like its rows of a pr
 - Tokens ask the image. Scores ``q_h . (Wk_h x + bk_h)`` are ``(q_h Wk_h) . x`` and a constant over
   image tokens, which the softmax drops. The weights sum to 1, so
   ``sum a (Wv_h x + bv_h) = Wv_h (sum a x) + bv_h``: gather image tokens first, project afterwards.
-- The image asks tokens. Scores ``(Wq_h x + bq_h) . k_p`` are ``(k_p Wq_h) . x + k_p . bq_h``. The
-  softmax over tokens p does not mind if the last token's score is subtracted from all, so rows
-  of ``k_p - k_last`` do, the last score is 0, and the key bias falls out. The image then gets
-  ``sum_h sum_p a_hp Wo_h v_hp + bo``. Again because weights sum to 1, that is
-  ``sum_h sum_(p < last) a_hp Wo_h (v_hp - v_h,last)`` and a constant: one product in place of two
-  projections and a product.
+- The image asks tokens. Scores ``(Wq_h x + bq_h) . k_p`` are ``(k_p Wq_h) . x + k_p . bq_h``. What
+  it gets, ``sum_h sum_p a_hp Wo_h v_hp + bo``, is one product with ``Wo_h v_hp`` in place of two
+  projections and a product; ``bo`` rides on the first head, again because weights sum to 1.
 
 Before any object comes, layer 0 sees the same image for all: its projections are shared
 (:class:`Shared`). And what tokens ask next depends on the tokens alone, not on the renewed image:
@@ -21,6 +18,7 @@ while it is in the processor's cache.
 """
 
 from dataclasses import dataclass
+from functools import partial
 from typing import cast
 
 import torch
@@ -59,20 +57,18 @@ class Shared:
 
 @dataclass(frozen=True, eq=False)
 class Question:
-    """The image asks tokens: all that is left of the tokens; R = (P - 1) * H rows, by token, head.
+    """The image asks tokens: all that is left of the tokens; R = P * H rows, by token, then head.
 
     Args:
         keys: (B, R, C), or (B, R, H * d) for shared queries.
         shift: (B, R, 1), added to scores; None for shared queries, which have their bias.
         values: (B, R, C).
-        constant: (B, 1, C), added to every image token.
         heads: H.
     """
 
     keys: torch.Tensor
     shift: torch.Tensor | None
     values: torch.Tensor
-    constant: torch.Tensor
     heads: int
 
 
@@ -116,27 +112,25 @@ def run(
         tokens (B, W, C) and image (B, N, C).
     """
     layers = _layers(transformer)
-    final = transformer.final_attn_token_to_image
-    image = shared.image[None]
     queries = _attend_to_tokens(layers[0], tokens, tokens)
     gathered = _ask_shared(layers[0].cross_attn_token_to_image, queries + tokens, shared)
     for index, layer in enumerate(layers):
+        first, last = index == 0, index + 1 == len(layers)
         queries = layer.norm2(queries + gathered)
         queries = layer.norm3(queries + layer.mlp(queries))
         question = _question(
-            layer.cross_attn_image_to_token, queries + tokens, queries, shared=index == 0
+            layer.cross_attn_image_to_token, queries + tokens, queries, shared=first
         )
-        if index + 1 < len(layers):
-            queries = _attend_to_tokens(layers[index + 1], queries, tokens)
-            attention, asked_by = layers[index + 1].cross_attn_token_to_image, queries + tokens
+        if last:
+            attention = transformer.final_attn_token_to_image
+            queries, tokens = queries[:, wanted], tokens[:, wanted]
         else:
-            queries = queries[:, wanted]
-            attention, asked_by = final, queries + tokens[:, wanted]
-        rows = _asking_rows(attention, asked_by)
-        image, sums = _pass(image, shared, question, layer.norm4, rows, space)
+            attention = layers[index + 1].cross_attn_token_to_image
+            queries = _attend_to_tokens(layers[index + 1], queries, tokens)
+        rows = _asking_rows(attention, queries + tokens)
+        image, sums = _pass(shared, question, layer.norm4, rows, space, last=last)
         gathered = _gathered(attention, sums)
-    tokens = transformer.norm_final_attn(queries + gathered)
-    return tokens, image
+    return transformer.norm_final_attn(queries + gathered), image
 
 
 def _layers(transformer: TwoWayTransformer) -> list[TwoWayAttentionBlock]:
@@ -144,72 +138,82 @@ def _layers(transformer: TwoWayTransformer) -> list[TwoWayAttentionBlock]:
 
 
 def _pass(
-    image: torch.Tensor,
     shared: Shared,
     question: Question,
     norm: torch.nn.LayerNorm,
     rows: torch.Tensor,
     space: Workspace,
+    *,
+    last: bool,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Renew the image and ask it the tokens' next question, tile by tile.
 
+    Between passes the image lies in the workspace with its position, as both sides ask for it.
+
     Args:
-        image: (B, N, C), or (1, N, C) where it is shared; may lie in the workspace already.
-        shared: for positions, and for the queries of layer 0.
-        question: of the image to the tokens.
+        shared: the image before the first pass, and its positions.
+        question: of the image to the tokens; its queries are shared in the first pass only.
         norm: of the renewed image.
-        rows: (B, P * H, C), what tokens ask.
-        space: for the tiles and the renewed image.
+        rows: (B, R, C), what tokens ask.
+        space: for the image and the tiles.
+        last: leave the image without its position.
 
     Returns:
-        image (B, N, C), and for each row the weighted sum of image tokens (B, P * H, C).
+        image (B, N, C), and for each row the weighted sum of image tokens (B, R, C).
     """
     count, asking, channels = rows.shape
-    length = len(shared.position)
-    heads, left = question.heads, question.keys.shape[1]
-    size = max(TILE // count, 1)
+    asked = question.values.shape[1]
+    # Products run in batches, a thread each: one object counts as two, the halves of its image.
+    halves = 2 if count == 1 and len(shared.position) % 2 == 0 else 1
+    batch, length = halves * count, len(shared.position) // halves
+    rows, keys, values = (
+        part.expand(batch, -1, -1) for part in (rows, question.keys, question.values)
+    )
+    size = max(TILE // batch, 1)
     starts = range(0, length, size)
-
-    def buffer(name: str, *shape: int) -> torch.Tensor:
-        return space.buffer(name, *shape, dtype=rows.dtype)
-
-    renewed = buffer("image", count, length, channels)
-    sums = buffer("sums", len(starts), count, asking, channels)
-    peaks, totals = buffer("peaks", 2, len(starts), count, asking, 1)
+    buffer = partial(space.buffer, dtype=rows.dtype)
+    image = buffer("image", batch, length, channels)
+    sums = buffer("sums", len(starts), batch, asking, channels)
+    highest, share = buffer("peaks", 2, len(starts), batch, asking, 1)
     for index, start in enumerate(starts):
         tile = slice(start, min(start + size, length))
         n = tile.stop - start
-        position = shared.position[tile]
-        scores = buffer("scores", count, left + heads, n)
-        shares = buffer("shares", count, left + heads, n)
-        changed = buffer("changed", count, n, channels)
-        placed = buffer("placed", count, n, channels)
+        placed, position = image[:, tile], _tile(shared.position, halves, tile)
+        changed = buffer("changed", batch, n, channels)
 
+        scores = buffer("scores", batch, asked, n)
         if question.shift is None:
-            asks = shared.queries[tile].expand(count, -1, -1)
-            torch.bmm(question.keys, asks.mT, out=scores[:, :left])
+            queries = _tile(shared.queries, halves, tile).expand(batch, -1, -1)
+            torch.bmm(keys, queries.mT, out=scores)
+            before = _tile(shared.image, halves, tile).expand(batch, -1, -1)
         else:
-            torch.add(image[:, tile], position, out=placed)
-            torch.baddbmm(question.shift, question.keys, placed.mT, out=scores[:, :left])
-        scores[:, left:] = 0  # of the last token
-        by_token = (count, -1, heads * n)
-        torch.softmax(scores.view(by_token), 1, out=shares.view(by_token))
-        torch.add(image[:, tile], question.constant, out=changed)
-        torch.baddbmm(changed, shares[:, :left].mT, question.values, out=changed)
-        fresh = norm(changed)
+            torch.baddbmm(question.shift, keys, placed.mT, out=scores)
+            before = torch.sub(placed, position, out=changed)
+        by_token = scores.view(batch, -1, question.heads * n)
+        torch.softmax(by_token, 1, out=by_token)
+        torch.baddbmm(before, scores.mT, values, out=changed)
+        renewed = norm(changed)
+        torch.add(renewed, position, out=placed)
 
-        torch.add(fresh, position, out=placed)
-        scores = buffer("scores", count, asking, n)
+        scores = buffer("scores", batch, asking, n)
         torch.bmm(rows, placed.mT, out=scores)
-        torch.amax(scores, 2, keepdim=True, out=peaks[index])
-        torch.exp(scores.sub_(peaks[index]), out=scores)
-        torch.sum(scores, 2, keepdim=True, out=totals[index])
-        torch.bmm(scores, fresh, out=sums[index])
-        renewed[:, tile] = fresh
+        torch.amax(scores, 2, keepdim=True, out=highest[index])
+        torch.softmax(scores, 2, out=scores)
+        torch.amax(scores, 2, keepdim=True, out=share[index])
+        torch.bmm(scores, renewed, out=sums[index])
+        if last:
+            placed.copy_(renewed)
 
-    # Each tile's softmax is relative to its own peak: bring all to the highest one.
-    scale = (peaks - peaks.amax(0)).exp_()
-    return renewed, (sums * scale).sum(0) / (totals * scale).sum(0)
+    # Each tile has a softmax of its own. The highest share in one is exp(highest) / (sum of exp),
+    # which gives that sum, and so what the tile weighs among the others.
+    weights = (highest - share.log()).view(-1, count, asking, 1).softmax(0)
+    sums = sums.view(-1, count, asking, channels)
+    return image.view(count, -1, channels), (sums * weights).sum(0)
+
+
+def _tile(x: torch.Tensor, halves: int, tile: slice) -> torch.Tensor:
+    """Some tokens of each half: (N, C) -> (halves, n, C)."""
+    return x.view(halves, -1, x.shape[1])[:, tile]
 
 
 def _attend_to_tokens(
@@ -256,18 +260,13 @@ def _question(
     """The image asks tokens (B, P, C); ``shared``: its queries are there already."""
     heads = attention.num_heads
     keys = attention.k_proj(placed)
-    values = attention.v_proj(tokens)
-    scale = (keys.shape[2] // heads) ** -0.5
-    rows = _spread((keys[:, :-1] - keys[:, -1:]) * scale, heads)  # (B, R, H * d)
-    folded = rows if shared else rows @ attention.q_proj.weight
-    shift = None if shared else (rows @ attention.q_proj.bias)[..., None]
-    return Question(
-        keys=folded,
-        shift=shift,
-        values=_spread(values[:, :-1] - values[:, -1:], heads) @ attention.out_proj.weight.mT,
-        constant=attention.out_proj(values[:, -1:]),
-        heads=heads,
-    )
+    rows = _spread(keys * (keys.shape[2] // heads) ** -0.5, heads)  # (B, R, H * d)
+    values = _spread(attention.v_proj(tokens), heads) @ attention.out_proj.weight.mT
+    values[:, ::heads] += attention.out_proj.bias  # weights of a head sum to 1: once is enough
+    if shared:
+        return Question(keys=rows, shift=None, values=values, heads=heads)
+    shift = rows @ attention.q_proj.bias[:, None]
+    return Question(rows @ attention.q_proj.weight, shift, values, heads)
 
 
 def _spread(x: torch.Tensor, heads: int) -> torch.Tensor:

@@ -48,19 +48,20 @@ class Upscaling:
             out: (M, 4G, 4G) contiguous; the logits are written into it.
         """
         weight, bias, eps = self._norm
-        count = len(classifiers)
-        # cell (y, x) becomes row 4y + 2i + k and column 4x + 2j + l
-        placed = out.view(count, side, 2, 2, side, 2, 2)  # m, y, i, k, x, j, l
+        count, channels = classifiers.shape
+        # Cell (y, x) becomes row 4y + 2i + k and column 4x + 2j + l. The two l lie side by side
+        # before and after: as one complex number each they are moved ten times as fast.
+        placed = torch.view_as_complex(out.view(count, side, 2, 2, side, 2, 2))  # m, y, i, k, x, j
         rows = max(1, TILE // side)
         for start in range(0, side, rows):
             stop = min(start + rows, side)
             cells = self._first(image[start * side : stop * side])  # (n, 4 * C / 4), by i, j
             cells = cells.view(-1, len(weight))
             cells = functional.gelu(functional.layer_norm(cells, weight.shape, weight, bias, eps))
-            cells = self._second(cells)  # (4n, 4 * C / 8), by k, l
-            logits = classifiers @ cells.view(-1, classifiers.shape[1]).mT  # (M, 16n)
-            logits = logits.view(count, stop - start, side, 2, 2, 2, 2)  # m, y, x, i, j, k, l
-            placed[:, start:stop] = logits.permute(0, 1, 3, 5, 2, 4, 6)
+            cells = self._second(cells).view(stop - start, -1, channels)  # y; x, i, j, k, l
+            logits = classifiers.expand(stop - start, -1, -1) @ cells.mT
+            pairs = torch.view_as_complex(logits.view(stop - start, count, side, 2, 2, 2, 2))
+            placed[:, start:stop] = pairs.permute(1, 0, 3, 5, 2, 4)
 
 
 def upscaling_strangers(upscaling: nn.Sequential) -> list[str]:
