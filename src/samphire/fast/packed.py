@@ -44,10 +44,10 @@ def can_pack() -> bool:
 
 
 class Linear:
-    """``x @ weight.T + bias``, and the exact GELU of it where wanted; float32 on a CPU.
+    """``x @ weight.T + bias``, and the exact GELU of it where wanted; on a CPU.
 
     Args:
-        weight: (out, in) float32; copied.
+        weight: (out, in) float32, or another type, which is not packed; copied.
         bias: (out,) or None.
         rows: rows of ``x`` in a usual call, for the choice of layout; other numbers work, too.
         gelu: apply it.
@@ -58,7 +58,7 @@ class Linear:
     ) -> None:
         self.bias = None if bias is None else bias.detach().clone()
         self.gelu = gelu
-        self._packed = can_pack()
+        self._packed = weight.dtype is torch.float32 and can_pack()
         weight = weight.detach().contiguous()
         with torch.inference_mode():
             self._weight = _pack_linear(weight, rows) if self._packed else weight.clone()

@@ -19,16 +19,17 @@ class Workspace:
     def __init__(self) -> None:
         self._buffers: dict[str, torch.Tensor] = {}
 
-    def buffer(self, name: str, *shape: int) -> torch.Tensor:
-        """A contiguous float32 tensor on the CPU that holds anything: what a call left there.
+    def buffer(self, name: str, *shape: int, dtype: torch.dtype = torch.float32) -> torch.Tensor:
+        """A contiguous tensor on the CPU that holds anything: what a call left there.
 
         The same name gives the same memory, so two that live at once need two names.
         """
         count = math.prod(shape)
         kept = self._buffers.get(name)
-        if kept is None or len(kept) < count:
-            self._buffers.pop(name, None)  # before the larger one, so that both are never held
-            kept = self._buffers[name] = torch.empty(count)
+        if kept is None or len(kept) < count or kept.dtype is not dtype:
+            # drop the small one before the larger one is made, so that both are never held
+            self._buffers.pop(name, None)
+            kept = self._buffers[name] = torch.empty(count, dtype=dtype)
         return kept[:count].view(shape)
 
     @property
