@@ -5,8 +5,9 @@ another's place, or hooked into, would be left out of it without a word. So ever
 before it is compiled.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
+import torch
 from torch import nn
 
 
@@ -33,4 +34,46 @@ def oddities(part: nn.Module, known: Collection[type[nn.Module]]) -> list[str]:
         found.append("has a hook")
     if "forward" in vars(part):
         found.append("has a forward of its own")
+    return found
+
+
+def altered(module: nn.Module, kind: type[nn.Module], name: str = "the module") -> list[str]:
+    """Whether the module itself, without what is inside, is another than expected, in words."""
+    found = []
+    if type(module) is not kind:
+        found.append(f"{name} is a {type(module).__name__}")
+    if module._forward_hooks or module._forward_pre_hooks:
+        found.append(f"{name} has a hook")
+    if "forward" in vars(module):
+        found.append(f"{name} has another forward")
+    return found
+
+
+def misfits(module: nn.Module, parts: Mapping[str, type[nn.Module]]) -> list[str]:
+    """What keeps a module from being compiled, in words; empty if it may be.
+
+    Stricter than :func:`strangers`: each part must be in its place, and compute as it does in eval
+    mode, in float32, on a CPU.
+
+    Args:
+        module: to be compiled.
+        parts: the exact type of everything in it by name, the module's own name being empty.
+    """
+    named = dict(module.named_modules())
+    found = [f"{name} is missing" for name in parts if name not in named]
+    for name, part in named.items():
+        words = name or "the module"
+        if name not in parts:
+            found.append(f"{words} is a {type(part).__name__}")
+            continue
+        found += altered(part, parts[name], words)
+        if part.training:
+            found.append(f"{words} is in training mode")
+        if isinstance(part, nn.GELU) and part.approximate != "none":
+            found.append(f"{words} is an approximate GELU")
+        if isinstance(part, nn.LayerNorm | nn.BatchNorm2d) and len([*part.parameters()]) < 2:
+            found.append(f"{words} has no gain and shift")
+    values = [*module.parameters(), *(b for b in module.buffers() if b.is_floating_point())]
+    if any(value.dtype != torch.float32 or value.device.type != "cpu" for value in values):
+        found.append("its weights are not float32 on a CPU")
     return found
