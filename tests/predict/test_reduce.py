@@ -4,6 +4,7 @@ import importlib
 import subprocess
 import sys
 import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -155,6 +156,21 @@ def test_a_mask_is_kept_if_its_stability_is_the_least_that_is_wanted(calls, rng)
     assert found[0] is not None
     assert found[1] is None
     assert len(calls) == 2
+
+
+@pytest.mark.slow
+def test_threads_may_reduce_masks_at_the_same_time(compiled, rng):
+    frame = sam(1024).frame(Size(300, 400))
+    logits = np.stack([_noisy_disc(rng, radius) for radius in np.linspace(0.1, 0.6, 12)])
+
+    def reduce_all(_):
+        return reduce_masks(logits, frame, threshold=0, stability_offset=1, min_stability=0)
+
+    expected = [mask.runs.tolist() for mask in reduce_all(0)]
+    assert len({len(runs) for runs in expected}) > 1  # in their order, not in that of finishing
+    with ThreadPoolExecutor(4) as pool:
+        for found in pool.map(reduce_all, range(8)):
+            assert [mask.runs.tolist() for mask in found] == expected
 
 
 @pytest.mark.slow

@@ -8,6 +8,7 @@ Not for a single click: the first mask of a process waits for numba, see ``reduc
 """
 
 import logging
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache, lru_cache
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
@@ -66,11 +67,13 @@ def reduce_masks(
             mask if _stable(mask.stability, min_stability) and len(mask.runs) > 1 else None
             for mask in masks
         ]
-    from samphire.predict.reduce_compiled import Cuts  # noqa: PLC0415 - it imports numba
+    from samphire.predict.reduce_compiled import THREADS, Cuts  # noqa: PLC0415 - it imports numba
 
     low, high = threshold - stability_offset, threshold + stability_offset
     cuts = Cuts(np.float32(low), np.float32(threshold), np.float32(high))
-    return [_reduced(one, *taps, cuts, min_stability) for one in logits]
+    # Compiled code lets go of Python's lock. numba's own threads end the process where two enter.
+    with ThreadPoolExecutor(THREADS) as pool:
+        return list(pool.map(lambda one: _reduced(one, *taps, cuts, min_stability), logits))
 
 
 @cache

@@ -1,13 +1,17 @@
 """One mask cut out of low-resolution logits, compiled: what ``reduce.py`` runs where numba is.
 
 Not for anybody to read first: ``upscale.reduce_mask`` is the plain sibling that gives the same.
-Importing this file imports numba, so only ``reduce.py`` does, when it is needed.
 
 A pixel is a weighted mean of few cells, so it lies between the smallest and the largest of them.
 Pixels that read the same cells make a block, 7 x 7 of them for a picture of 1800 x 1200; where all
 cells of a block are on one side of every cut, so are its pixels, and none of them is computed.
 What is left lies along outlines. There the cells are mixed along y first, once for all columns of
 pixels in a block, so that a column of pixels is a sum of lines that are contiguous in memory.
+
+Measured with vit_t's logits, processor time a mask: 6.3 -> 0.8 ms for 1800 x 1200 pixels, 28 -> 2.1
+for 16 megapixels. Boxes and runs of 621 and 71 masks were the same, stabilities within 2e-7; pixels
+may differ where a logit is within 1e-4 of a cut. Importing this file imports numba: 0.2 s, 63 MB.
+The first mask takes 0.3 s and 72 MB more; once on a machine it takes 7 s and 155 MB, to compile.
 """
 
 from collections.abc import Callable
@@ -20,6 +24,8 @@ from samphire.arrays import FloatArray, IntArray
 
 Function = TypeVar("Function", bound=Callable[..., object])
 
+# Processors that this process may use, or what NUMBA_NUM_THREADS says.
+THREADS: int = numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]  # made at run time
 # Cells that a pixel reads along one axis, at most.
 TAPS = 4
 # What is known of a block; what is off is left out, so it has no name beyond this file.
