@@ -23,6 +23,7 @@ OpenWorker = Callable[[], Callable[[Task], Product]]
 # Each library has a pool of threads of its own, and reads its size when it is imported.
 THREAD_VARIABLES = (
     "MKL_NUM_THREADS",
+    "NUMBA_NUM_THREADS",
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
     "OPENCV_FOR_THREADS_NUM",

@@ -20,7 +20,8 @@ from samphire.geometry import Frame, Size
 from samphire.masks import Masks
 from samphire.masks.algebra import concat
 from samphire.predict.crops import Crop, near_crop_edge
-from samphire.predict.upscale import ReducedMask, reduce_mask
+from samphire.predict.reduce import reduce_masks
+from samphire.predict.upscale import ReducedMask
 from samphire.prompts import InputPrompts
 
 # Points in one call of the decoder: few enough that progress and cancelling are prompt.
@@ -113,18 +114,15 @@ def _as_prompts(points: FloatArray, frame: Frame) -> InputPrompts:
 
 def _passed(answer: LowRes, points: FloatArray, place: Place, filters: Filters) -> Masks:
     """The masks of one call that pass, on the whole image."""
-    rows, masks = [], []
-    for row, logits in enumerate(answer.logits):
-        mask = reduce_mask(
-            logits,
-            place.frame,
-            threshold=filters.mask_threshold,
-            stability_offset=filters.stability_offset,
-        )
-        # float32, as the published code compares
-        if np.float32(mask.stability) >= filters.min_stability and len(mask.runs) > 1:
-            rows.append(row)
-            masks.append(mask)
+    reduced = reduce_masks(
+        answer.logits,
+        place.frame,
+        threshold=filters.mask_threshold,
+        stability_offset=filters.stability_offset,
+        min_stability=filters.min_stability,
+    )
+    rows = [row for row, mask in enumerate(reduced) if mask is not None]
+    masks = [mask for mask in reduced if mask is not None]
     passed = _on_image(masks, answer.kept[rows], answer.predicted_iou, points, place)
     near = near_crop_edge(passed.boxes, place.crop, place.size, filters.crop_edge_distance)
     return passed[~near]
