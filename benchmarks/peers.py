@@ -123,10 +123,19 @@ def _clicks_on_graph(name: str, features: Array, points: Array) -> Runner:
 
 
 def _transformers(tensors: dict[str, torch.Tensor], **encoder_size: int) -> nn.Module:
-    from transformers import SamConfig, SamVisionConfig  # noqa: PLC0415 - optional
+    from transformers import (  # noqa: PLC0415 - optional
+        SamConfig,
+        SamMaskDecoderConfig,
+        SamVisionConfig,
+    )
     from transformers.models.sam.modeling_sam import SamModel  # noqa: PLC0415
 
-    sam = SamModel(SamConfig(vision_config=SamVisionConfig(**encoder_size))).eval()
+    # 1e-6 is its default; 1e-5 is published, and without it masks differ by 1e-2
+    config = SamConfig(
+        vision_config=SamVisionConfig(**encoder_size),
+        mask_decoder_config=SamMaskDecoderConfig(layer_norm_eps=1e-5),
+    )
+    sam = SamModel(config).eval()
     missing, unknown = sam.load_state_dict(names.to_hugging_face(tensors), strict=False)
     left = [name for name in missing if not encoder_size or not name.startswith("vision_encoder.")]
     if left or unknown:

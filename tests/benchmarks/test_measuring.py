@@ -163,7 +163,12 @@ def test_contenders_are_processes_with_their_own_memory_and_allocator(
     monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", "128")  # of the shell: no part of "default"
     large = np.ones(40_000_000)  # a process inherits the peak of the one that starts it
     assert large.nbytes == 320_000_000
-    contenders = [stub("plain"), stub("large", 100), stub("plain", allocator="kept"), stub("absent")]
+    contenders = [
+        stub("plain"),
+        stub("large", 100),
+        stub("plain", allocator="kept"),
+        stub("absent"),
+    ]
     found = measuring.measure("a case", contenders, rounds=2, most_foreign=1.0)
     plain, much, kept, absent = found["rows"]
     assert found["rounds"] == 2
