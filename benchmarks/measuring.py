@@ -18,6 +18,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -91,7 +92,6 @@ class Worker:
             stdout=subprocess.PIPE,
             text=True,
         )
-        self.ready = self._answer()
         self.last: dict[str, Any] = {}
 
     def __enter__(self) -> "Worker":
@@ -100,6 +100,11 @@ class Worker:
     def __exit__(self, *_: object) -> None:
         if not self.process.stdin.closed:  # type: ignore[union-attr]
             self.process.communicate()
+
+    @cached_property
+    def ready(self) -> dict[str, Any]:
+        """What it says when it is ready; it gets ready while others do."""
+        return self._answer()
 
     @property
     def absent(self) -> str:
@@ -110,6 +115,8 @@ class Worker:
         self, argument: Mapping[str, str] = NOTHING, *, times: int = 1, save: Path | None = None
     ) -> float:
         """Median seconds of so many calls."""
+        if self.absent:
+            raise RuntimeError(f"{self.contender.name} is absent: {self.absent}")
         asked = {"argument": dict(argument), "times": times, "save": str(save or "")}
         print(json.dumps(asked), file=self.process.stdin, flush=True)
         self.last = self._answer()
