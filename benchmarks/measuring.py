@@ -18,6 +18,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -200,7 +201,8 @@ def measure(
         differ: tells the largest difference of two files of results; None: :func:`difference`.
 
     Returns:
-        ``case``, ``rounds``, ``discarded``, and ``rows``: one a contender, the absent ones, too.
+        ``case``, ``date``, ``rounds``, ``discarded``, and ``rows``: one a contender, the absent
+        ones, too.
     """
     with ExitStack() as stack, TemporaryDirectory() as folder:
         every = [stack.enter_context(Worker(each)) for each in contenders]
@@ -224,7 +226,13 @@ def measure(
         | {"difference": differences.get(key(worker.contender))}
         for worker in every
     ]
-    return {"case": case, "rounds": len(found.kept), "discarded": found.discarded, "rows": rows}
+    return {
+        "case": case,
+        "date": datetime.now(UTC).date().isoformat(),
+        "rounds": len(found.kept),
+        "discarded": found.discarded,
+        "rows": rows,
+    }
 
 
 def key(contender: Contender) -> str:
