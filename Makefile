@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 SHARED_DATA := $(abspath ../shared/data)
 export SAMPHIRE_DATA ?= $(if $(wildcard $(SHARED_DATA)),$(SHARED_DATA))
 
-.PHONY: help install demo test check docs format clean
+.PHONY: help install demo test check bench docs format clean
 
 help: ## what each target does
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -29,6 +29,14 @@ check: install ## format, lint, types, the direction of imports
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+bench: install ## how fast it is: the encoder, clicks, everything, start; hours, on an idle machine
+	$(BIN)/pip install --quiet --constraint constraints.txt --requirement benchmarks/requirements.txt
+	$(BIN)/python benchmarks/encoder.py
+	$(BIN)/python benchmarks/clicks.py
+	$(BIN)/python benchmarks/everything.py
+	$(BIN)/python benchmarks/everything.py --same-masks
+	$(BIN)/python benchmarks/start.py
 
 docs: install ## the documentation site, in site/index.html; warnings fail, no network
 	$(BIN)/python docs/generate.py
