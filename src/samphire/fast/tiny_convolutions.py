@@ -21,7 +21,9 @@ from samphire.fast.recognise import misfits
 from samphire.fast.workspace import Workspace
 from samphire.model.tiny_convolutions import ConvNorm, DropPath, MBConv, PatchEmbed, PatchMerging
 
-STRIP = 2**20  # numbers in the widest layer of a strip
+# Numbers in the widest layer of a strip: 4 MB, a share of which each core's cache holds. Half of it
+# is 10 % better for the bottleneck on one core, a quarter worse: too many rows are computed twice.
+STRIP = 2**20
 
 
 class Rows:

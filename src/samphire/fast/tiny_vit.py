@@ -109,13 +109,18 @@ class FastTinyViT:
             ShapeError: the pixels are not ``img_size`` on a side.
         """
         check_shape(pixels, ("B", "C", self._img_size, self._img_size), "the encoder's input")
+        # one by one, for their memory; a block of somebody else's may want to see them together
+        batches = [pixels] if self.plain_blocks else pixels.split(1)
         with self._pool.borrow() as workspace:
-            with torch.inference_mode():
-                x = pixels.permute(0, 2, 3, 1)
-                for number, part in enumerate(self._parts):
-                    x = _run(part, x, f"pictures {number % 2}", workspace)
-            # copied outside inference mode, so that a decoder may be trained on it
-            return x.permute(0, 3, 1, 2).clone(memory_format=torch.contiguous_format)
+            return torch.cat([self._embed(batch, workspace) for batch in batches])
+
+    def _embed(self, pixels: torch.Tensor, workspace: Workspace) -> torch.Tensor:
+        with torch.inference_mode():
+            x = pixels.permute(0, 2, 3, 1)
+            for number, part in enumerate(self._parts):
+                x = _run(part, x, f"pictures {number % 2}", workspace)
+        # copied outside inference mode, so that a decoder may be trained on it
+        return x.permute(0, 3, 1, 2).clone(memory_format=torch.contiguous_format)
 
 
 def _run(part: Part | Plain, x: torch.Tensor, name: str, workspace: Workspace) -> torch.Tensor:
