@@ -255,7 +255,7 @@ def test_a_hook_on_the_encoder_runs():
     ],
 )
 def test_real_weights_on_a_photo(name, record, photo, data):
-    """Largest difference measured: 2.2e-6 on 0.55 for ``vit_t``."""
+    """Largest difference measured: 2.5e-6 on 0.57, and 3.1e-6 on 0.86 for LiteMedSAM."""
     encoder = load(name, device="cpu", progress=False).module.image_encoder
     pixels, _ = preprocessing(record).apply(read_image(data / photo))
     pixels = torch.from_numpy(pixels).reshape(1, 3, encoder.img_size, encoder.img_size)
