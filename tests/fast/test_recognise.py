@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from samphire.fast.recognise import altered, misfits, strangers
+from samphire.fast.recognise import misfits, oddities, strangers
 
 KNOWN = {nn.Sequential, nn.Linear}
 
@@ -58,4 +58,4 @@ def test_training_double_precision_and_a_norm_without_gain_are_named():
 def test_a_forward_that_was_replaced_is_named():
     module = pair()
     module.forward = lambda x: x
-    assert altered(module, nn.Sequential, "the pair") == ["the pair has another forward"]
+    assert oddities(module, {nn.Sequential}) == ["has a forward of its own"]

@@ -160,7 +160,7 @@ def test_a_block_of_another_type_is_called_as_it_is(place):
     encoder = small()
     encoder.set_submodule(place, Shifted(encoder.get_submodule(place)).eval())
     fast = assert_same(encoder, pixels_for(encoder, 2))
-    assert fast.plain_blocks == (f"{place}: it is a Shifted",)
+    assert fast.plain_blocks == (f"{place}: is a Shifted",)
 
 
 @pytest.mark.parametrize("number", [0, 1, 3])
@@ -168,7 +168,7 @@ def test_a_stage_with_a_hook_is_called_as_it_is(number):
     encoder = small()
     encoder.layers[number].register_forward_hook(lambda module, args, output: output + 1)
     fast = assert_same(encoder, pixels_for(encoder, 2))
-    assert fast.plain_blocks == (f"layers.{number}: the module has a hook",)
+    assert fast.plain_blocks == (f"layers.{number}: has a hook",)
 
 
 def test_blocks_that_hand_on_what_they_got_do_not_share_their_memory(monkeypatch):
@@ -209,7 +209,7 @@ CHANGES = {
     change_hook: "mlp.fc1 has a hook",
     change_kind: "attn.proj is a Shifted",
     change_place: "mlp.act is a Identity",
-    change_forward: "mlp has another forward",
+    change_forward: "mlp has a forward of its own",
     change_gelu: "mlp.act is an approximate GELU",
     change_stride: "local_conv.c is not a square convolution",
 }
@@ -242,7 +242,7 @@ def test_a_hook_on_the_encoder_runs():
     encoder = small()
     encoder.register_forward_hook(lambda module, args, output: output + 1)
     fast = assert_same(encoder, pixels_for(encoder))
-    assert fast.plain_blocks == ("the encoder: the module has a hook",)
+    assert fast.plain_blocks == ("the encoder: has a hook",)
 
 
 @pytest.mark.weights

@@ -10,18 +10,20 @@ from samphire.errors import MissingExtraError
 from samphire.weights import catalog, store
 
 if TYPE_CHECKING:
+    from samphire.engines.fast_path import EnginePath
     from samphire.engines.torch_engine import TorchEngine
 
 logger = logging.getLogger(__name__)
 
 
-def load(
+def load(  # noqa: PLR0913 - one parameter a choice
     model: str | Path = "vit_t",
     *,
     adapter: str | Path | None = None,
     variant: str | None = None,
     device: str = "auto",
     dtype: str = "float32",
+    path: "EnginePath" = "auto",
     input_side: int | None = None,
     offline: bool = False,
     progress: bool = True,
@@ -39,6 +41,10 @@ def load(
         variant: what a file is, where its shapes cannot tell (``vit_b`` or ``medsam``).
         device: ``cpu``, ``cuda``, ``cuda:1``, ``mps``, or ``auto``: CUDA where it is, else CPU.
         dtype: of the image encoder's arithmetic: ``float32``, ``bfloat16`` or ``float16``.
+        path: ``auto`` runs what is compiled of the model where that can be (float32 on a CPU):
+            the same answers sooner, up to rounding. ``plain`` runs ``engine.module`` itself: for
+            whoever changes it, or watches it by hooks. ``fast`` refuses where ``auto`` would leave
+            a part plain. ``engine.info.path`` says what runs.
         input_side: of the model's square input, pixels, a multiple of 16, for ViT models; None:
             the side that it was trained with. Smaller is quicker, and masks get coarser.
         offline: use what is in the cache, or fail; touch no network.
@@ -46,19 +52,20 @@ def load(
 
     Raises:
         WeightsError: the model is not known, cannot be had, or the file is not its checkpoint.
-        EngineUnavailableError: the device is not here, or the dtype is not offered.
+        EngineUnavailableError: the device is not here, the dtype is not offered, or a part has no
+            fast path where ``fast`` is asked for.
         AdapterError: the adapter cannot be read, or belongs to another model.
         ShapeError: the model takes no such ``input_side``.
         MissingExtraError: PyTorch is not installed.
     """
     started = time.perf_counter()
-    path = weights_file(model, offline=offline, progress=progress)
+    file = weights_file(model, offline=offline, progress=progress)
     if find_spec("torch") is None:
         raise MissingExtraError("PyTorch is not installed: pip install 'samphire[torch]'")
     from samphire.engines.torch_engine import TorchEngine
     from samphire.weights.load import load_module
 
-    loaded = load_module(path, variant)
+    loaded = load_module(file, variant)
     if input_side is not None:
         loaded = loaded.at_input_side(input_side)
     engine = TorchEngine(
@@ -67,6 +74,7 @@ def load(
         preprocessing=loaded.preprocessing,
         device=device,
         dtype=dtype,
+        path=path,
         identity=loaded.identity,
     )
     if adapter is not None:

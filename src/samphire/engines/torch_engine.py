@@ -1,6 +1,7 @@
-"""The published model in PyTorch, plain: what every other engine is measured against.
+"""The published model in PyTorch: plain, which every other engine is measured against, or fast.
 
-Not for loading weights (``load.py``) and not for training: the arithmetic runs in inference mode.
+The fast path gives the same answers sooner (``fast_path.py``). Not for loading weights
+(``load.py``) and not for training: the arithmetic runs in inference mode.
 """
 
 import threading
@@ -13,7 +14,9 @@ import torch
 from samphire.adapters.semantic import SemanticHead
 from samphire.arrays import FloatArray, IntArray
 from samphire.embedding import EngineInfo, ImageEmbedding, LowRes
+from samphire.engines.fast_path import EnginePath, fast_sam
 from samphire.errors import AdapterError, EngineUnavailableError, NonFiniteError, check_shape
+from samphire.fast.mask_decoder import FastDecoder, SharedImage
 from samphire.images.window import fixed_ends
 from samphire.model.image_encoder import Attention, ImageEncoderViT
 from samphire.model.sam import Sam
@@ -42,7 +45,14 @@ class TorchEngine:
         dtype: of the image encoder's arithmetic: ``float32``, ``bfloat16`` or ``float16``. The
             weights stay float32, as do the decoder, which costs little and places edges, and
             all that is given and taken.
+        path: ``plain`` runs ``module`` itself; ``auto`` what is compiled of it where that can be
+            (float32 on a CPU), with the weights that it has when a picture or a prompt first
+            comes; ``fast`` refuses where ``auto`` would leave a part plain.
         identity: ``(encoder_id, base_id)`` where they are known; else computed on first use.
+
+    Raises:
+        EngineUnavailableError: the device is not here, the dtype is not offered, or there is no
+            such path for this model.
     """
 
     def __init__(
@@ -53,11 +63,14 @@ class TorchEngine:
         preprocessing: str = "sam-1024",
         device: str = "cpu",
         dtype: str = "float32",
+        path: EnginePath = "plain",
         identity: tuple[str, str] | None = None,
     ) -> None:
         self.device = _device(device)
         self._dtype = _dtype(dtype)
         self.module = module.to(self.device).eval()
+        self._path = path
+        self._fast = fast_sam(self.module, path, self.device, self._dtype)
         self._model = model
         self._preprocessing = preprocessing
         self._identity = identity
@@ -78,7 +91,7 @@ class TorchEngine:
             encoder_id=encoder,
             base_id=base,
             runtime="torch",
-            path="plain",
+            path=self._runs,
             device=str(self.device),
             dtype=str(self._dtype).removeprefix("torch."),
             adapter=self._adapter,
@@ -112,12 +125,25 @@ class TorchEngine:
             preprocessing=info.preprocessing,
             device=info.device,
             dtype=info.dtype,
+            path=self._path,
             identity=(adapter.encoder_id(info.encoder_id), info.base_id),
         )
         engine._head = adapted.head
         engine._adapter, engine._classes = adapter.id, adapter.adaptation.classes
         engine._window = fixed_ends(adapter.window)
         return engine
+
+    @property
+    def _runs(self) -> str:
+        """``plain``, ``fast``, or ``mixed``: fast but for some parts."""
+        if self._fast is None:
+            return "plain"
+        return "mixed" if self._fast.plain_parts else "fast"
+
+    @property
+    def plain_parts(self) -> tuple[str, ...]:
+        """Of a ``mixed`` engine, which parts are not fast and why, in words."""
+        return () if self._fast is None else self._fast.plain_parts
 
     @property
     def encode_bytes(self) -> int:
@@ -142,8 +168,9 @@ class TorchEngine:
         half = torch.autocast(
             self.device.type, self._dtype, enabled=self._dtype is not torch.float32
         )
+        encode = self.module.encode if self._fast is None else self._fast.encode
         with torch.inference_mode(), half:
-            features = self.module.encode(self._tensor(pixels))
+            features = encode(self._tensor(pixels))
         return _finite(features, "the image embedding")
 
     def session(self, embedding: ImageEmbedding) -> "TorchSession":
@@ -154,8 +181,9 @@ class TorchEngine:
             session = self._sessions.get(id(embedding))
             if session is None:
                 features = self._tensor(embedding.features)
+                decoder = None if self._fast is None else self._fast.decoder()
                 session = self._sessions[id(embedding)] = TorchSession(
-                    self.module, embedding, features, self._head
+                    self.module, embedding, features, self._head, decoder
                 )
             self._sessions.move_to_end(id(embedding))
             while sum(kept.nbytes for kept in self._sessions.values()) > SESSION_BYTES:
@@ -176,16 +204,21 @@ class TorchSession:
         embedding: ImageEmbedding,
         features: torch.Tensor,
         head: SemanticHead | None = None,
+        decoder: FastDecoder | None = None,
     ) -> None:
         self._module = module
         self._head = head
+        self._decoder = decoder
+        self._lock = threading.Lock()
+        self._shared: SharedImage | None = None
         self._embedding = embedding
         self._features = features
 
     @property
     def nbytes(self) -> int:
-        """Memory of the features, on the device and in the embedding that it holds."""
-        return self._features.nbytes + self._embedding.features.nbytes
+        """Memory of the features, on the device and in the embedding, and of what prompts share."""
+        shared = 0 if self._shared is None else self._shared.nbytes
+        return self._features.nbytes + self._embedding.features.nbytes + shared
 
     def decode(
         self,
@@ -195,6 +228,8 @@ class TorchSession:
         min_predicted_iou: float | None = None,
     ) -> LowRes:
         """Low-resolution logits; see :meth:`samphire.engines.base.Session.decode`."""
+        if self._decoder is not None:
+            return self._decode_fast(self._decoder, prompts, multimask, min_predicted_iou)
         at_once = CPU_OBJECTS if self._features.device.type == "cpu" else max(len(prompts), 1)
         parts = [
             self._decode(prompts[start : start + at_once], multimask, min_predicted_iou)
@@ -215,17 +250,10 @@ class TorchSession:
         multimask: bool,  # noqa: FBT001
         min_predicted_iou: float | None,
     ) -> LowRes:
-        """One call of the decoder."""
-        points = None
-        if prompts.points.shape[1]:
-            points = (self._tensor(prompts.points), self._tensor(prompts.labels))
+        """One call of the plain decoder."""
         with torch.inference_mode():
             logits, predicted_iou = self._module.decode(
-                self._features,
-                points,
-                None if prompts.boxes is None else self._tensor(prompts.boxes),
-                None if prompts.masks is None else self._tensor(prompts.masks),
-                multimask,
+                self._features, *self._tensors(prompts), multimask
             )
         scores = _finite(predicted_iou, "the predicted IoU")
         chosen = np.ones(scores.shape, np.bool_)
@@ -233,6 +261,34 @@ class TorchSession:
             chosen = scores > min_predicted_iou
         rows = _finite(logits[torch.from_numpy(chosen).to(logits.device)], "the mask logits")
         return LowRes(logits=rows, kept=np.argwhere(chosen), predicted_iou=scores)
+
+    def _decode_fast(
+        self,
+        decoder: FastDecoder,
+        prompts: InputPrompts,
+        multimask: bool,  # noqa: FBT001
+        min_predicted_iou: float | None,
+    ) -> LowRes:
+        """All objects; the decoder takes them a few at a time by itself."""
+        encoder = self._module.prompt_encoder
+        with torch.inference_mode():
+            sparse, dense = encoder(*self._tensors(prompts))
+            with self._lock:
+                if self._shared is None:
+                    no_mask = encoder.no_mask_embed.weight[0]
+                    self._shared = decoder.share(self._features, encoder.get_dense_pe(), no_mask)
+            logits, kept, predicted_iou = decoder.decode(
+                self._shared,
+                sparse,
+                None if prompts.masks is None else dense,
+                multimask=multimask,
+                min_predicted_iou=min_predicted_iou,
+            )
+        return LowRes(
+            logits=_finite(logits, "the mask logits"),
+            kept=kept.numpy(),
+            predicted_iou=_finite(predicted_iou, "the predicted IoU"),
+        )
 
     def classify(self) -> FloatArray:
         """Logits of the classes; see :meth:`samphire.engines.base.Session.classify`."""
@@ -244,6 +300,18 @@ class TorchSession:
         with torch.inference_mode():
             logits = self._head(self._module, self._features)[0]
         return _finite(logits, "the class logits")
+
+    def _tensors(
+        self, prompts: InputPrompts
+    ) -> tuple[tuple[torch.Tensor, torch.Tensor] | None, torch.Tensor | None, torch.Tensor | None]:
+        """Points with labels, boxes and masks, as the prompt encoder takes them."""
+        points = None
+        if prompts.points.shape[1]:
+            points = (self._tensor(prompts.points), self._tensor(prompts.labels))
+        boxes, masks = (
+            None if part is None else self._tensor(part) for part in (prompts.boxes, prompts.masks)
+        )
+        return points, boxes, masks
 
     def _tensor(self, array: FloatArray | IntArray) -> torch.Tensor:
         return torch.tensor(array, device=self._features.device)

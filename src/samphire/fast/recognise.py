@@ -37,18 +37,6 @@ def oddities(part: nn.Module, known: Collection[type[nn.Module]]) -> list[str]:
     return found
 
 
-def altered(module: nn.Module, kind: type[nn.Module], name: str = "the module") -> list[str]:
-    """Whether the module itself, without what is inside, is another than expected, in words."""
-    found = []
-    if type(module) is not kind:
-        found.append(f"{name} is a {type(module).__name__}")
-    if module._forward_hooks or module._forward_pre_hooks:
-        found.append(f"{name} has a hook")
-    if "forward" in vars(module):
-        found.append(f"{name} has another forward")
-    return found
-
-
 def misfits(module: nn.Module, parts: Mapping[str, type[nn.Module]]) -> list[str]:
     """What keeps a module from being compiled, in words; empty if it may be.
 
@@ -66,7 +54,7 @@ def misfits(module: nn.Module, parts: Mapping[str, type[nn.Module]]) -> list[str
         if name not in parts:
             found.append(f"{words} is a {type(part).__name__}")
             continue
-        found += altered(part, parts[name], words)
+        found += [f"{words} {oddity}" for oddity in oddities(part, {parts[name]})]
         if part.training:
             found.append(f"{words} is in training mode")
         if isinstance(part, nn.GELU) and part.approximate != "none":

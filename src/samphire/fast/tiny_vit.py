@@ -22,7 +22,7 @@ from torch.nn import functional
 
 from samphire.errors import check_shape
 from samphire.fast.packed import Convolution, Linear
-from samphire.fast.recognise import altered, misfits
+from samphire.fast.recognise import misfits, oddities
 from samphire.fast.tiny_block import FastBlock, block_misfits
 from samphire.fast.tiny_convolutions import (
     FastBottleneck,
@@ -45,14 +45,17 @@ def compile_tiny_vit(encoder: TinyViT) -> "FastTinyViT":
         encoder: in eval mode. A block that is not exactly the published one (another type, a hook,
             training mode, another dtype) stays as it is, and is called.
     """
-    parts: list[Part | Plain] = []
-    plain_blocks = []
-    for name, module, layout in _blocks(encoder):
-        part, reasons = _compile(module)
-        if part is None:
-            plain_blocks.append(f"{name}: {', '.join(reasons)}")
-        parts.append(part or Plain(module, layout))
-    return FastTinyViT(encoder.img_size, parts, tuple(plain_blocks))
+    parts = [
+        Plain(module, layout) if _reasons(module) else _SIBLINGS[type(module)][0](module)
+        for _, module, layout in _blocks(encoder)
+    ]
+    return FastTinyViT(encoder.img_size, parts, plain_parts(encoder))
+
+
+def plain_parts(encoder: TinyViT) -> tuple[str, ...]:
+    """What :func:`compile_tiny_vit` leaves as it is and why, in words; compiles nothing."""
+    found = ((name, _reasons(module)) for name, module, _ in _blocks(encoder))
+    return tuple(f"{name}: {', '.join(reasons)}" for name, reasons in found if reasons)
 
 
 class Part(Protocol):
@@ -141,7 +144,7 @@ def _run(part: Part | Plain, x: torch.Tensor, name: str, workspace: Workspace) -
 
 def _blocks(encoder: TinyViT) -> Iterator[tuple[str, nn.Module, str]]:
     """Name, module and layout (see :class:`Plain`) of what is compiled or called, in order."""
-    if altered(encoder, TinyViT):
+    if oddities(encoder, {TinyViT}):
         yield "the encoder", encoder, "pictures"
         return
     yield "patch_embed", encoder.patch_embed, "pictures"
@@ -149,7 +152,7 @@ def _blocks(encoder: TinyViT) -> Iterator[tuple[str, nn.Module, str]]:
         inside, across = ("tokens", "tokens") if number else ("pictures", "merging")
         if not isinstance(stage, Stage):
             continue  # as the plain encoder does
-        if altered(stage, Stage):
+        if oddities(stage, {Stage}):
             yield f"layers.{number}", stage, across
             continue
         for place, block in enumerate(stage.blocks):
@@ -206,10 +209,8 @@ _SIBLINGS: dict[type[nn.Module], tuple[Callable[[Any], Part], Callable[[nn.Modul
 }
 
 
-def _compile(module: nn.Module) -> tuple[Part | None, list[str]]:
-    """The sibling, or None and why there is none."""
+def _reasons(module: nn.Module) -> list[str]:
+    """Why a block has no sibling, in words; empty if it has."""
     if type(module) not in _SIBLINGS:
-        return None, altered(module, type(module)) or [f"it is a {type(module).__name__}"]
-    sibling, misfits_of = _SIBLINGS[type(module)]
-    reasons = misfits_of(module)
-    return (None if reasons else sibling(module)), reasons
+        return oddities(module, {type(module)}) or [f"is a {type(module).__name__}"]
+    return _SIBLINGS[type(module)][1](module)

@@ -16,15 +16,16 @@ import torch
 class Workspace:
     """Buffers by name; what one call needs, and the next finds again."""
 
-    def __init__(self) -> None:
+    def __init__(self, dtype: torch.dtype = torch.float32) -> None:
         self._buffers: dict[str, torch.Tensor] = {}
+        self._dtype = dtype
 
-    def buffer(self, name: str, *shape: int, dtype: torch.dtype = torch.float32) -> torch.Tensor:
+    def buffer(self, name: str, *shape: int, dtype: torch.dtype | None = None) -> torch.Tensor:
         """A contiguous tensor on the CPU that holds anything: what a call left there.
 
         The same name gives the same memory, so two that live at once need two names.
         """
-        count = math.prod(shape)
+        count, dtype = math.prod(shape), dtype or self._dtype
         kept = self._buffers.get(name)
         if kept is None or len(kept) < count or kept.dtype is not dtype:
             # drop the small one before the larger one is made, so that both are never held
