@@ -32,7 +32,7 @@ from samphire.model.two_way_transformer import (
 WriteMasks = Callable[[int, torch.Tensor, torch.Tensor], None]
 
 # Objects at a time: each has 4 MB of image tokens, which the cache should hold.
-AT_ONCE = 4
+AT_ONCE = 8
 
 KNOWN = frozenset(
     {MaskDecoder, MLP, TwoWayTransformer, TwoWayAttentionBlock, Attention, MLPBlock, LayerNorm2d}
@@ -93,6 +93,7 @@ class FastDecoder:
     def __init__(self, decoder: MaskDecoder) -> None:
         self._plain = copy.deepcopy(decoder).eval().requires_grad_(requires_grad=False)
         self._transformer = cast("TwoWayTransformer", self._plain.transformer)
+        self._mlps = two_way.token_mlps(self._transformer)
         self._upscaling = Upscaling(self._plain.output_upscaling)
         self._pool = Pool()
 
@@ -178,7 +179,9 @@ class FastDecoder:
         own = torch.cat([plain.iou_token.weight, plain.mask_tokens.weight])
         tokens = torch.cat([own.expand(len(sparse), -1, -1), sparse], dim=1)
         asked = [0, *(1 + candidate for candidate in candidates)]
-        tokens, embedded = two_way.run(self._transformer, image.shared, tokens, asked, space)
+        tokens, embedded = two_way.run(
+            self._transformer, self._mlps, image.shared, tokens, asked, space
+        )
         classifiers = torch.stack(
             [
                 plain.output_hypernetworks_mlps[candidate](tokens[:, 1 + index])
