@@ -35,6 +35,13 @@ def test_the_rows_that_were_announced_are_only_a_hint(rows, hint, wide):
     torch.testing.assert_close(found, functional.linear(x, weight, bias))
 
 
+def test_float64_is_not_packed(either):
+    weight, bias, x = (torch.randn(shape, dtype=torch.float64) for shape in ((4, 3), (4,), (5, 3)))
+    with torch.inference_mode():
+        found = packed.Linear(weight, bias, rows=5)(x)
+    torch.testing.assert_close(found, functional.linear(x, weight, bias), atol=1e-14, rtol=0)
+
+
 @pytest.mark.parametrize("gelu", [False, True])
 @pytest.mark.parametrize(("groups", "stride"), [(1, 1), (8, 1), (8, 2)])
 def test_convolution_is_the_public_one_and_keeps_the_layout(either, gelu, groups, stride):

@@ -1,5 +1,7 @@
 """Workspaces: the same memory again, and never the same for two calls at once."""
 
+import torch
+
 from samphire.fast.workspace import Pool, Workspace
 
 
@@ -18,6 +20,13 @@ def test_a_larger_buffer_replaces_the_smaller_one():
     workspace.buffer("scores", 10)
     assert workspace.buffer("scores", 30).shape == (30,)
     assert workspace.nbytes == 30 * 4
+
+
+def test_another_type_has_memory_of_its_own():
+    workspace = Workspace()
+    workspace.buffer("scores", 10)
+    assert workspace.buffer("scores", 5, dtype=torch.float64).dtype is torch.float64
+    assert workspace.nbytes == 5 * 8
 
 
 def test_calls_at_once_have_workspaces_of_their_own_and_two_are_kept():

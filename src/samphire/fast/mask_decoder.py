@@ -4,6 +4,12 @@ The image is projected once for all prompts and never again (``two_way.py``); sc
 only wanted masks are upscaled (``upscaling.py``). Prompts are worked on a few at a time, in memory
 that is kept. Mask prompts, which change the image for each object, are left to the plain decoder.
 Not for training, and for the CPU only.
+
+Measured against the plain decoder with vit_t's weights on two cores, three masks a point: one
+point 2.8 to 3.1 times as fast, 16 ms, after 6 ms once an image; 64 points 6.4 times as fast, and
+3.3 times where the memory allocator keeps large blocks, 0.94 s, with 0.1 GB more memory in place
+of 1.6 GB or more. Largest deviation on a photo: 3e-4 in logits up to 54, and 3e-6 in predicted IoU;
+in float64 1e-12 at most. Logits of both are equally far from those that float64 gives.
 """
 
 import copy
@@ -32,7 +38,7 @@ from samphire.model.two_way_transformer import (
 WriteMasks = Callable[[int, torch.Tensor, torch.Tensor], None]
 
 # Objects at a time: each has 4 MB of image tokens, which the cache should hold.
-AT_ONCE = 4
+AT_ONCE = 8
 
 KNOWN = frozenset(
     {MaskDecoder, MLP, TwoWayTransformer, TwoWayAttentionBlock, Attention, MLPBlock, LayerNorm2d}
@@ -93,6 +99,7 @@ class FastDecoder:
     def __init__(self, decoder: MaskDecoder) -> None:
         self._plain = copy.deepcopy(decoder).eval().requires_grad_(requires_grad=False)
         self._transformer = cast("TwoWayTransformer", self._plain.transformer)
+        self._mlps = two_way.token_mlps(self._transformer)
         self._upscaling = Upscaling(self._plain.output_upscaling)
         self._pool = Pool()
 
@@ -178,7 +185,9 @@ class FastDecoder:
         own = torch.cat([plain.iou_token.weight, plain.mask_tokens.weight])
         tokens = torch.cat([own.expand(len(sparse), -1, -1), sparse], dim=1)
         asked = [0, *(1 + candidate for candidate in candidates)]
-        tokens, embedded = two_way.run(self._transformer, image.shared, tokens, asked, space)
+        tokens, embedded = two_way.run(
+            self._transformer, self._mlps, image.shared, tokens, asked, space
+        )
         classifiers = torch.stack(
             [
                 plain.output_hypernetworks_mlps[candidate](tokens[:, 1 + index])

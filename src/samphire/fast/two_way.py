@@ -1,15 +1,8 @@
 """The mask decoder's transformer in two passes over the image, none of which projects it.
 
 The plain sibling (``model/two_way_transformer.py``) projects all G * G image tokens of every object
-six times. The tokens are few: it is cheaper to move them through the weights. With ``x`` an image
-token with its position, ``h`` a head and ``Wq_h`` and the like its rows of a projection:
-
-- Tokens ask the image. Scores ``q_h . (Wk_h x + bk_h)`` are ``(q_h Wk_h) . x`` and a constant over
-  image tokens, which the softmax drops. The weights sum to 1, so
-  ``sum a (Wv_h x + bv_h) = Wv_h (sum a x) + bv_h``: gather image tokens first, project afterwards.
-- The image asks tokens. Scores ``(Wq_h x + bq_h) . k_p`` are ``(k_p Wq_h) . x + k_p . bq_h``. What
-  it gets, ``sum_h sum_p a_hp Wo_h v_hp + bo``, is one product with ``Wo_h v_hp`` in place of two
-  projections and a product; ``bo`` rides on the first head, again because weights sum to 1.
+six times. The tokens are few: it is cheaper to move them through the weights
+(``folded_attention.py``).
 
 Before any object comes, layer 0 sees the same image for all: its projections are shared
 (:class:`Shared`). And what tokens ask next depends on the tokens alone, not on the renewed image:
@@ -23,11 +16,21 @@ from typing import cast
 
 import torch
 
+from samphire.fast.folded_attention import Question, image_asks, tokens_ask, tokens_learn
+from samphire.fast.packed import Linear
 from samphire.fast.workspace import Workspace
-from samphire.model.two_way_transformer import Attention, TwoWayAttentionBlock, TwoWayTransformer
+from samphire.model.two_way_transformer import (
+    Attention,
+    MLPBlock,
+    TwoWayAttentionBlock,
+    TwoWayTransformer,
+)
 
-# Image tokens of all objects in a tile: at 256 channels, 1 MB in float32.
-TILE = 1024
+# Image tokens of all objects in a tile: at 256 channels, 2 MB in float32.
+TILE = 2048
+
+# Tokens in a usual call: one point and the decoder's own.
+TOKENS = 7
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,23 +58,6 @@ class Shared:
         return sum(part.nbytes for part in parts)
 
 
-@dataclass(frozen=True, eq=False)
-class Question:
-    """The image asks tokens: all that is left of the tokens; R = P * H rows, by token, then head.
-
-    Args:
-        keys: (B, R, C), or (B, R, H * d) for shared queries.
-        shift: (B, R, 1), added to scores; None for shared queries, which have their bias.
-        values: (B, R, C).
-        heads: H.
-    """
-
-    keys: torch.Tensor
-    shift: torch.Tensor | None
-    values: torch.Tensor
-    heads: int
-
-
 def share(transformer: TwoWayTransformer, features: torch.Tensor, position: torch.Tensor) -> Shared:
     """Project the image for layer 0.
 
@@ -92,8 +78,32 @@ def share(transformer: TwoWayTransformer, features: torch.Tensor, position: torc
     )
 
 
+class TokenMlp:
+    """A layer's MLP on tokens, packed: the public product of few rows takes twice as long.
+
+    Args:
+        mlp: plain; its weights are copied.
+    """
+
+    def __init__(self, mlp: MLPBlock) -> None:
+        self._widen = Linear(mlp.lin1.weight, mlp.lin1.bias, rows=TOKENS)
+        self._act = mlp.act
+        self._narrow = Linear(mlp.lin2.weight, mlp.lin2.bias, rows=TOKENS)
+
+    def __call__(self, tokens: torch.Tensor) -> torch.Tensor:
+        """(B, P, C) -> (B, P, C)."""
+        widened: torch.Tensor = self._act(self._widen(tokens))
+        return self._narrow(widened)
+
+
+def token_mlps(transformer: TwoWayTransformer) -> list[TokenMlp]:
+    """One a layer."""
+    return [TokenMlp(layer.mlp) for layer in _layers(transformer)]
+
+
 def run(
     transformer: TwoWayTransformer,
+    mlps: list[TokenMlp],
     shared: Shared,
     tokens: torch.Tensor,
     wanted: list[int],
@@ -103,6 +113,7 @@ def run(
 
     Args:
         transformer: plain.
+        mlps: of its layers.
         shared: of the image.
         tokens: (B, P, C).
         wanted: W indices of tokens that are wanted afterwards.
@@ -117,8 +128,8 @@ def run(
     for index, layer in enumerate(layers):
         first, last = index == 0, index + 1 == len(layers)
         queries = layer.norm2(queries + gathered)
-        queries = layer.norm3(queries + layer.mlp(queries))
-        question = _question(
+        queries = layer.norm3(queries + mlps[index](queries))
+        question = image_asks(
             layer.cross_attn_image_to_token, queries + tokens, queries, shared=first
         )
         if last:
@@ -127,9 +138,9 @@ def run(
         else:
             attention = layers[index + 1].cross_attn_token_to_image
             queries = _attend_to_tokens(layers[index + 1], queries, tokens)
-        rows = _asking_rows(attention, queries + tokens)
+        rows = tokens_ask(attention, queries + tokens)
         image, sums = _pass(shared, question, layer.norm4, rows, space, last=last)
-        gathered = _gathered(attention, sums)
+        gathered = tokens_learn(attention, sums)
     return transformer.norm_final_attn(queries + gathered), image
 
 
@@ -236,47 +247,6 @@ def _ask_shared(attention: Attention, placed: torch.Tensor, shared: Shared) -> t
     gathered = torch.bmm(scores.softmax(2), shared.values)  # (H, B * P, d)
     projected: torch.Tensor = attention.out_proj(gathered.transpose(0, 1).flatten(1))
     return projected.view(placed.shape)
-
-
-def _asking_rows(attention: Attention, placed: torch.Tensor) -> torch.Tensor:
-    """What tokens (B, P, C) ask an image that is not projected: (B, P * H, C)."""
-    queries = attention.q_proj(placed)
-    scale = (queries.shape[2] // attention.num_heads) ** -0.5
-    return _spread(queries * scale, attention.num_heads) @ attention.k_proj.weight
-
-
-def _gathered(attention: Attention, sums: torch.Tensor) -> torch.Tensor:
-    """Weighted sums of image tokens (B, P * H, C) -> what tokens learn from them (B, P, C)."""
-    heads = attention.num_heads
-    values = (sums @ attention.v_proj.weight.mT).unflatten(1, (-1, heads))  # (B, P, H, H * d)
-    own = (values * _own(values, heads)).sum(2)
-    projected: torch.Tensor = attention.out_proj(own + attention.v_proj.bias)
-    return projected
-
-
-def _question(
-    attention: Attention, placed: torch.Tensor, tokens: torch.Tensor, *, shared: bool
-) -> Question:
-    """The image asks tokens (B, P, C); ``shared``: its queries are there already."""
-    heads = attention.num_heads
-    keys = attention.k_proj(placed)
-    rows = _spread(keys * (keys.shape[2] // heads) ** -0.5, heads)  # (B, R, H * d)
-    values = _spread(attention.v_proj(tokens), heads) @ attention.out_proj.weight.mT
-    values[:, ::heads] += attention.out_proj.bias  # weights of a head sum to 1: once is enough
-    if shared:
-        return Question(keys=rows, shift=None, values=values, heads=heads)
-    shift = rows @ attention.q_proj.bias[:, None]
-    return Question(rows @ attention.q_proj.weight, shift, values, heads)
-
-
-def _spread(x: torch.Tensor, heads: int) -> torch.Tensor:
-    """A row a head, zero in the channels of the others: (B, P, H * d) -> (B, P * H, H * d)."""
-    return (x[:, :, None] * _own(x, heads)).flatten(1, 2)
-
-
-def _own(x: torch.Tensor, heads: int) -> torch.Tensor:
-    """(H, H * d): 1 in the channels of each head."""
-    return torch.eye(heads, dtype=x.dtype).repeat_interleave(x.shape[-1] // heads, 1)
 
 
 def _by_head(x: torch.Tensor, heads: int) -> torch.Tensor:
