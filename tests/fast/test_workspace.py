@@ -22,11 +22,10 @@ def test_a_larger_buffer_replaces_the_smaller_one():
     assert workspace.nbytes == 30 * 4
 
 
-def test_another_type_has_memory_of_its_own():
-    workspace = Workspace()
-    workspace.buffer("scores", 10)
-    assert workspace.buffer("scores", 5, dtype=torch.float64).dtype is torch.float64
-    assert workspace.nbytes == 5 * 8
+def test_a_workspace_may_be_of_another_type():
+    with Pool(torch.float64).borrow() as workspace:
+        assert workspace.buffer("scores", 5).dtype is torch.float64
+        assert workspace.nbytes == 5 * 8
 
 
 def test_calls_at_once_have_workspaces_of_their_own_and_two_are_kept():

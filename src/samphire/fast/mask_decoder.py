@@ -101,7 +101,7 @@ class FastDecoder:
         self._transformer = cast("TwoWayTransformer", self._plain.transformer)
         self._mlps = two_way.token_mlps(self._transformer)
         self._upscaling = Upscaling(self._plain.output_upscaling)
-        self._pool = Pool()
+        self._pool = Pool(self._plain.iou_token.weight.dtype)
 
     def share(
         self, features: torch.Tensor, image_pe: torch.Tensor, no_mask: torch.Tensor

@@ -11,7 +11,6 @@ while it is in the processor's cache.
 """
 
 from dataclasses import dataclass
-from functools import partial
 from typing import cast
 
 import torch
@@ -182,17 +181,16 @@ def _pass(
     )
     size = max(TILE // batch, 1)
     starts = range(0, length, size)
-    buffer = partial(space.buffer, dtype=rows.dtype)
-    image = buffer("image", batch, length, channels)
-    sums = buffer("sums", len(starts), batch, asking, channels)
-    highest, share = buffer("peaks", 2, len(starts), batch, asking, 1)
+    image = space.buffer("image", batch, length, channels)
+    sums = space.buffer("sums", len(starts), batch, asking, channels)
+    highest, share = space.buffer("peaks", 2, len(starts), batch, asking, 1)
     for index, start in enumerate(starts):
         tile = slice(start, min(start + size, length))
         n = tile.stop - start
         placed, position = image[:, tile], _tile(shared.position, halves, tile)
-        changed = buffer("changed", batch, n, channels)
+        changed = space.buffer("changed", batch, n, channels)
 
-        scores = buffer("scores", batch, asked, n)
+        scores = space.buffer("scores", batch, asked, n)
         if question.shift is None:
             queries = _tile(shared.queries, halves, tile).expand(batch, -1, -1)
             torch.bmm(keys, queries.mT, out=scores)
@@ -206,7 +204,7 @@ def _pass(
         renewed = norm(changed)
         torch.add(renewed, position, out=placed)
 
-        scores = buffer("scores", batch, asking, n)
+        scores = space.buffer("scores", batch, asking, n)
         torch.bmm(rows, placed.mT, out=scores)
         torch.amax(scores, 2, keepdim=True, out=highest[index])
         torch.softmax(scores, 2, out=scores)

@@ -14,23 +14,23 @@ import torch
 
 
 class Workspace:
-    """Buffers by name; what one call needs, and the next finds again."""
+    """Buffers by name, of one type; what one call needs, and the next finds again."""
 
     def __init__(self, dtype: torch.dtype = torch.float32) -> None:
         self._buffers: dict[str, torch.Tensor] = {}
         self._dtype = dtype
 
-    def buffer(self, name: str, *shape: int, dtype: torch.dtype | None = None) -> torch.Tensor:
+    def buffer(self, name: str, *shape: int) -> torch.Tensor:
         """A contiguous tensor on the CPU that holds anything: what a call left there.
 
         The same name gives the same memory, so two that live at once need two names.
         """
-        count, dtype = math.prod(shape), dtype or self._dtype
+        count = math.prod(shape)
         kept = self._buffers.get(name)
-        if kept is None or len(kept) < count or kept.dtype is not dtype:
+        if kept is None or len(kept) < count:
             # drop the small one before the larger one is made, so that both are never held
             self._buffers.pop(name, None)
-            kept = self._buffers[name] = torch.empty(count, dtype=dtype)
+            kept = self._buffers[name] = torch.empty(count, dtype=self._dtype)
         return kept[:count].view(shape)
 
     @property
@@ -44,7 +44,8 @@ class Pool:
 
     KEPT = 2
 
-    def __init__(self) -> None:
+    def __init__(self, dtype: torch.dtype = torch.float32) -> None:
+        self._dtype = dtype
         self._free: list[Workspace] = []
         self._lock = threading.Lock()
 
@@ -52,7 +53,7 @@ class Pool:
     def borrow(self) -> Iterator[Workspace]:
         """A workspace for one call."""
         with self._lock:
-            workspace = self._free.pop() if self._free else Workspace()
+            workspace = self._free.pop() if self._free else Workspace(self._dtype)
         try:
             yield workspace
         finally:
