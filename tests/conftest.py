@@ -76,6 +76,12 @@ def vit_t() -> TorchEngine:
     return load("vit_t", device="cpu", progress=False)
 
 
+@pytest.fixture(scope="session", params=["plain", "fast"])
+def vit_t_by_path(request: pytest.FixtureRequest) -> TorchEngine:
+    """The real model, by each path that users may get."""
+    return load("vit_t", device="cpu", path=request.param, progress=False)
+
+
 @pytest.fixture(scope="session")
 def data() -> Path:
     """The folder of real images; without SAMPHIRE_DATA the test is skipped."""

@@ -30,15 +30,15 @@ def graphs(tmp_path_factory):
 
 
 @pytest.fixture(scope="module", params=PHOTOS)
-def embedding(request, vit_t, data):
-    return samphire.embed(vit_t, data / "photos" / request.param)
+def embedding(request, vit_t_by_path, data):
+    return samphire.embed(vit_t_by_path, data / "photos" / request.param)
 
 
 @pytest.mark.parametrize("photo", PHOTOS)
-def test_the_encoder_equals_the_graph(graphs, vit_t, data, photo):
+def test_the_encoder_equals_the_graph(graphs, vit_t_by_path, data, photo):
     pixels, _ = preprocessing("sam-1024").apply(read_image(data / "photos" / photo))
     (expected,) = graphs[0].run(None, {"input": pixels})
-    np.testing.assert_allclose(vit_t.encode(pixels), expected, atol=1e-5, rtol=0)
+    np.testing.assert_allclose(vit_t_by_path.encode(pixels), expected, atol=1e-5, rtol=0)
 
 
 CLICK, BESIDE = [400.0, 300.0], [620.0, 90.0]
@@ -57,9 +57,9 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_the_decoder_equals_the_graph(graphs, vit_t, embedding, case):
+def test_the_decoder_equals_the_graph(graphs, vit_t_by_path, embedding, case):
     points, labels, has_mask = CASES[case]
-    session = vit_t.session(embedding)
+    session = vit_t_by_path.session(embedding)
     first = InputPrompts(points=np.array([[CLICK]]), labels=np.ones((1, 1)))
     mask = session.decode(first, multimask=False).logits[:, None]
     frame = embedding.frame

@@ -27,12 +27,12 @@ class Recorded:
 
 
 @pytest.fixture(scope="module", params=PHOTOS)
-def recorded(request, data, golden, vit_t):
+def recorded(request, data, golden, vit_t_by_path):
     facts = json.loads((golden / "vit_t_prompts.json").read_text())["photos"][request.param]
     with np.load(golden / f"vit_t_prompts_{request.param}.npz") as file:
         arrays = {key: file[key] for key in file}
     path = data / "photos" / f"{request.param}.jpg"
-    return Recorded(path, arrays, facts, samphire.embed(vit_t, path))
+    return Recorded(path, arrays, facts, samphire.embed(vit_t_by_path, path))
 
 
 def within(found, expected, limit):
@@ -57,7 +57,7 @@ def test_the_embedding(recorded):
     np.testing.assert_allclose(stats, recorded.arrays["embedding/stats"], rtol=1e-5, atol=1e-7)
 
 
-def arguments(recorded, vit_t, name):
+def arguments(recorded, vit_t_by_path, name):
     """The recorded prompt as arguments of decode."""
     prompt = recorded.facts["prompts"][name]["prompt"]
     given = {}
@@ -67,8 +67,8 @@ def arguments(recorded, vit_t, name):
     if "box" in prompt or "boxes" in prompt:
         given["boxes"] = prompt.get("box") or prompt["boxes"]
     if "mask_from" in prompt:
-        first = arguments(recorded, vit_t, prompt["mask_from"])
-        answers = samphire.decode(vit_t, recorded.embedding, **first, multimask=True)
+        first = arguments(recorded, vit_t_by_path, prompt["mask_from"])
+        answers = samphire.decode(vit_t_by_path, recorded.embedding, **first, multimask=True)
         given["previous"] = answers[0, int(answers.predicted_iou[0].argmax())]
     return given
 
@@ -77,10 +77,10 @@ PROMPTS = ["pt1", "pt2", "posneg", "box", "box_neg", "mask_refine", "boxes3"]
 
 
 @pytest.mark.parametrize("name", PROMPTS)
-def test_logits_and_scores_of_all_four_tokens(recorded, vit_t, name):
-    given = arguments(recorded, vit_t, name)
+def test_logits_and_scores_of_all_four_tokens(recorded, vit_t_by_path, name):
+    given = arguments(recorded, vit_t_by_path, name)
     answers = [
-        samphire.decode(vit_t, recorded.embedding, **given, multimask=multimask)
+        samphire.decode(vit_t_by_path, recorded.embedding, **given, multimask=multimask)
         for multimask in (False, True)
     ]
     logits = np.concatenate([answer.logits for answer in answers], axis=1)
@@ -96,11 +96,11 @@ def test_logits_and_scores_of_all_four_tokens(recorded, vit_t, name):
 
 
 @pytest.mark.parametrize("name", PROMPTS)
-def test_masks_in_the_original_frame(recorded, vit_t, name):
-    given = arguments(recorded, vit_t, name)
+def test_masks_in_the_original_frame(recorded, vit_t_by_path, name):
+    given = arguments(recorded, vit_t_by_path, name)
     facts = recorded.facts["prompts"][name]
     for multimask, tokens in ((False, [0]), (True, [1, 2, 3])):
-        masks = samphire.segment(vit_t, recorded.embedding, **given, multimask=multimask)
+        masks = samphire.segment(vit_t_by_path, recorded.embedding, **given, multimask=multimask)
         assert len(masks) == len(facts["masks"]) * len(tokens)
         for mask in masks:
             b, token = int(mask.prompt_index[0]), int(mask.candidate[0])
@@ -110,7 +110,7 @@ def test_masks_in_the_original_frame(recorded, vit_t, name):
             assert different <= facts["pixels_within_1e_3_of_zero"][b][token]
 
 
-def test_a_single_click_is_answered_by_the_recorded_best_token(recorded, vit_t):
-    given = arguments(recorded, vit_t, "pt1")
-    masks = samphire.segment(vit_t, recorded.embedding, **given)
+def test_a_single_click_is_answered_by_the_recorded_best_token(recorded, vit_t_by_path):
+    given = arguments(recorded, vit_t_by_path, "pt1")
+    masks = samphire.segment(vit_t_by_path, recorded.embedding, **given)
     assert masks.candidate.tolist() == recorded.facts["prompts"]["pt1"]["best_multimask_token"]
