@@ -66,15 +66,17 @@ def test_weights_are_copied():
         torch.testing.assert_close(layer(x), expected)
 
 
-def test_an_operator_that_computes_something_else_is_not_trusted(monkeypatch):
+def test_an_operator_that_computes_something_else_is_not_trusted(monkeypatch, caplog):
     honest = packed._packed_linear
     monkeypatch.setattr(packed, "_packed_linear", lambda *a, **k: honest(*a, **k) + 1e-2)
     assert not packed.can_pack.__wrapped__()
+    assert "torch's operators differ" in caplog.text
 
 
-def test_without_the_operators_nothing_is_packed(monkeypatch):
+def test_without_the_operators_nothing_is_packed(monkeypatch, caplog):
     def missing(*_):
         raise AttributeError("no such operator")
 
     monkeypatch.setattr(packed, "_pack_linear", missing)
     assert not packed.can_pack.__wrapped__()
+    assert "no such operator" in caplog.text

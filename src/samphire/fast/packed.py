@@ -6,11 +6,14 @@ is the one file that calls them, it tries them once before it trusts them, and w
 missing or wrong the public operators do the same work.
 """
 
+import logging
 import math
 from functools import cache
 
 import torch
 from torch.nn import functional
+
+logger = logging.getLogger(__name__)
 
 # The largest difference of a packed operator to the public one that counts as rounding, relative.
 ROUNDING = 1e-5
@@ -31,16 +34,20 @@ def can_pack() -> bool:
             linear = _packed_linear(rows, _pack_linear(weight, 5), bias, gelu=True)
             packed = _pack_convolution(kernel, (1, 1), (1, 1), 8, plane.shape)
             mixed = _packed_convolution(plane, packed, bias[:8], (1, 1), (1, 1), 8, gelu=True)
-    except (AttributeError, RuntimeError, NotImplementedError):
+    except (AttributeError, RuntimeError, NotImplementedError) as error:
+        logger.warning("linear maps run unpacked, some 20 %% slower: torch has changed: %s", error)
         return False
     expected = functional.gelu(functional.linear(rows, weight, bias))
     expected_mixed = functional.gelu(
         functional.conv2d(plane, kernel, bias[:8], padding=1, groups=8)
     )
-    return all(
-        bool(torch.allclose(found, right, rtol=ROUNDING, atol=ROUNDING * math.sqrt(48)))
-        for found, right in ((linear, expected), (mixed, expected_mixed))
+    right = all(
+        bool(torch.allclose(found, wanted, rtol=ROUNDING, atol=ROUNDING * math.sqrt(48)))
+        for found, wanted in ((linear, expected), (mixed, expected_mixed))
     )
+    if not right:
+        logger.warning("linear maps run unpacked, some 20 %% slower: torch's operators differ")
+    return right
 
 
 class Linear:
