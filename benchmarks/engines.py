@@ -4,7 +4,6 @@ Files of the published ViT models are not fetched: ``vit_b`` gets random numbers
 tables among them, for a table of zeros would hide a term that was left out.
 """
 
-import inspect
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from results import WORK
 
 import samphire
 from samphire.arrays import ByteArray
+from samphire.engines.fast_path import EnginePath
 from samphire.engines.torch_engine import TorchEngine
 from samphire.errors import EngineUnavailableError
 from samphire.fast.packed import Linear
@@ -32,19 +32,16 @@ PUBLISHED = ("vit_t", "lite_medsam")  # those whose weights a package client can
 PHOTO = "photos/truck.jpg"
 
 
-def engine(model: str, path: str) -> TorchEngine:
-    """The engine that runs by a path: the one place that knows how a path is asked for.
-
-    Where ``samphire.load`` knows no paths yet, every engine is plain, and ``engine.info`` says so.
+def engine(model: str, path: EnginePath) -> TorchEngine:
+    """The engine that runs by a path.
 
     Raises:
         AbsentError: there is no such path for this model.
     """
     torch.set_num_threads(THREADS)
-    asked = {"path": path} if "path" in inspect.signature(samphire.load).parameters else {}
     weights: Any = model if model in PUBLISHED else random_file(model)
     try:
-        return samphire.load(weights, device="cpu", progress=False, **asked)
+        return samphire.load(weights, device="cpu", path=path, progress=False)
     except EngineUnavailableError as error:
         raise AbsentError(str(error)) from error
 
