@@ -31,12 +31,17 @@ from samphire import atomic
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "docs" / "reference" / "tuning.json"
 LATE = "last:2"
-METHODS: Mapping[str, Mapping[str, Any]] = {
+Methods = Mapping[str, Mapping[str, Any]]
+PROMPTS: Methods = {
     "decoder": {"name": "decoder"},
     "lora": {"name": "lora", "blocks": LATE},
     "adapter": {"name": "adapter", "blocks": LATE},
-    "lora-everywhere": {"name": "lora"},
 }
+# Without prompts, queries and values of two blocks alone learn too little: 0.65 against 0.70 on the
+# validation split of polyps.
+WIDE = {"name": "lora", "rank": 16, "alpha": 16, "targets": ["q", "v", "proj", "mlp"]}
+CLASSES: Methods = {**PROMPTS, "lora": {**WIDE, "blocks": LATE}}
+EVERYWHERE: Methods = {"lora-everywhere": WIDE}
 MOST_SLICES = 8
 # A step on one picture: the method, and whether what the frozen part gives is kept.
 KINDS = {
@@ -56,21 +61,22 @@ class Task:
         data: folder in the sample data.
         settings: as ``make_settings`` takes them, the method apart.
         model: the base.
-        methods: of ``METHODS``.
+        methods: by name, as ``make_settings`` takes them.
+        classes: of a semantic task.
     """
 
     data: str
     settings: Mapping[str, Any]
     model: str = "vit_t"
-    methods: tuple[str, ...] = ("decoder", "lora", "adapter")
+    methods: Methods = field(default_factory=lambda: PROMPTS)
     classes: tuple[str, ...] = field(default=())
 
 
 TASKS = {
     "polyps-semantic": Task(
         "medical/polyps",
-        {"task": "semantic", "epochs": 12, "batch_size": 2},
-        methods=("decoder", "lora", "adapter", "lora-everywhere"),
+        {"task": "semantic", "epochs": 14, "batch_size": 2},
+        methods={**CLASSES, **EVERYWHERE},
         classes=("polyp",),
     ),
     "polyps-interactive": Task("medical/polyps", {"epochs": 8, "batch_size": 2}),
@@ -78,6 +84,7 @@ TASKS = {
     "vessels-semantic": Task(
         "medical/fundus_vessels",
         {"task": "semantic", "epochs": 20, "batch_size": 2},
+        methods=CLASSES,
         classes=("vessel",),
     ),
     "hippocampus-box": Task(
@@ -159,7 +166,7 @@ def run_one(name: str, data: Path, work: Path) -> None:
     task_name, _, method = name.partition("/")
     task = TASKS[task_name]
     settings = make_settings(
-        {**task.settings, "classes": list(task.classes), "method": METHODS[method]}
+        {**task.settings, "classes": list(task.classes), "method": task.methods[method]}
     )
     samples = open_data(data / task.data, classes=task.classes).samples
     if task.model == "lite_medsam":
@@ -184,7 +191,7 @@ def run_one(name: str, data: Path, work: Path) -> None:
     parameters = sum(value.numel() for value in adapter.tensors.values())
     record = {
         "name": name,
-        "settings": {**asdict(task), "method": METHODS[method]},
+        "settings": {**task.settings, "method": task.methods[method]},
         "samples": [len(train), len(val), len(test)],
         "best_epoch": max((e["score"], -e["epoch"]) for e in log if "score" in e)[1] * -1,
         "epochs": max(entry["epoch"] for entry in log),
@@ -326,7 +333,7 @@ class Stepper:
         from samphire.tuning.settings import make_settings  # noqa: PLC0415
 
         common = {"task": "semantic", "classes": ["polyp"], "augment": "none"}
-        settings = make_settings({**common, "method": METHODS[method]})
+        settings = make_settings({**common, "method": {**CLASSES, **EVERYWHERE}[method]})
         engine = load("vit_t", device="cpu")
         adapted = settings.adaptation.apply(engine.module)
         self._folder = tempfile.TemporaryDirectory()
