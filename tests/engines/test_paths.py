@@ -4,6 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+import torch
 from conftest import random_weights
 from random_adapters import adapter_of
 from small_vit import small_vit
@@ -12,9 +13,12 @@ import samphire
 from samphire.adapters.bottleneck import Bottleneck
 from samphire.adapters.lora import Lora
 from samphire.adapters.partial import Decoder
+from samphire.engines.fast_path import fast_sam
 from samphire.engines.torch_engine import TorchEngine
 from samphire.errors import EngineUnavailableError
+from samphire.images.preprocessing import preprocessing
 from samphire.model import variants
+from samphire.model.tiny_encoder import TinyViT
 
 CLOSE = {"rtol": 1e-4, "atol": 1e-4}
 PROMPTS = {
@@ -171,8 +175,24 @@ def test_half_precision_has_no_fast_path_and_says_so(sam):
         return TorchEngine(sam, preprocessing="sam-64", dtype="bfloat16", path=path)
 
     assert halved("auto").info.path == "plain"
-    with pytest.raises(EngineUnavailableError, match=r"computes in float32 on the CPU, not.*auto"):
+    with pytest.raises(EngineUnavailableError, match=r"on a CPU it computes in float32"):
         halved("fast")
+
+
+def test_elsewhere_than_on_a_cpu_the_attention_of_a_vit_is_fused_where_asked_for(sam, picture):
+    """On a CPU, for want of another device: nothing of it depends on where the tensors lie."""
+    elsewhere = torch.device("cuda")
+    assert fast_sam(sam, "auto", elsewhere, torch.float32) is None
+    if isinstance(sam.image_encoder, TinyViT):
+        with pytest.raises(EngineUnavailableError, match="a TinyViT has none on cuda"):
+            fast_sam(sam, "fast", elsewhere, torch.float32)
+        return
+    found = fast_sam(sam, "fast", elsewhere, torch.float32)
+    assert (found.plain_parts, found.decoder()) == ((), None)
+    pixels, _ = preprocessing("sam-64").apply(picture)
+    with torch.inference_mode():
+        embedded, expected = (each.encode(torch.from_numpy(pixels)) for each in (found, sam))
+    torch.testing.assert_close(embedded, expected, rtol=1e-4, atol=1e-4)
 
 
 def test_a_path_that_is_none_is_refused(sam):

@@ -13,7 +13,7 @@ import torch
 
 from samphire.adapters import folded
 from samphire.errors import EngineUnavailableError
-from samphire.fast import mask_decoder, tiny_vit, vit
+from samphire.fast import mask_decoder, tiny_vit, vit, vit_sdpa
 from samphire.fast.mask_decoder import FastDecoder
 from samphire.model.image_encoder import ImageEncoderViT
 from samphire.model.sam import Sam
@@ -79,24 +79,53 @@ class FastSam:
         return self._decoder
 
 
+class FusedSam:
+    """A model with a ViT on another device than a CPU: its attention fused, its decoder plain.
+
+    Args:
+        encoder: of the model; weights are shared with it.
+
+    Attributes:
+        encode, encode_bytes, plain_parts: as of :class:`FastSam`.
+    """
+
+    def __init__(self, encoder: ImageEncoderViT) -> None:
+        self.encode: Encode = vit_sdpa.with_fused_attention(encoder)
+        self.plain_parts = tuple(f"image encoder, {why}" for why in vit_sdpa.plain_parts(encoder))
+        grid, width = encoder.img_size // encoder.patch_size, encoder.patch_embed.proj.out_channels
+        self.encode_bytes = 4 * (2 * vit_sdpa.MOST_BIAS + 8 * grid**2 * width)
+
+    def decoder(self) -> None:
+        """Left to the plain module."""
+
+
 def fast_sam(
     module: Sam, path: EnginePath, device: torch.device, dtype: torch.dtype
-) -> FastSam | None:
+) -> FastSam | FusedSam | None:
     """The compiled model that ``path`` asks for, or None: the plain one runs.
+
+    Elsewhere than on a CPU only ``fast`` itself asks for one: it is unmeasured there.
 
     Raises:
         EngineUnavailableError: ``fast`` is asked for, and a part would stay plain.
     """
     if path not in {"auto", "plain", "fast"}:
         raise EngineUnavailableError(f"path {path!r}: expected auto, plain or fast")
-    if path == "plain":
+    made: FastSam | FusedSam | None = None
+    reasons: tuple[str, ...] = ()
+    if path == "plain" or (path == "auto" and device.type != "cpu"):
         return None
-    if device.type != "cpu" or dtype is not torch.float32:
-        reasons: tuple[str, ...] = (f"it computes in float32 on the CPU, not {dtype} on {device}",)
-        made = None
-    else:
+    if device.type != "cpu":
+        encoder = module.image_encoder
+        if isinstance(encoder, ImageEncoderViT):
+            made = FusedSam(encoder)
+        else:
+            reasons = (f"a {type(encoder).__name__} has none on {device}",)
+    elif dtype is torch.float32:
         made = FastSam(module)
-        reasons = made.plain_parts
+    else:
+        reasons = (f"on a CPU it computes in float32, not in {dtype}",)
+    reasons = made.plain_parts if made is not None else reasons
     if path == "fast" and reasons:
         raise EngineUnavailableError(
             f"no fast path: {'; '.join(reasons)} (path='auto' is fast where it can be)"

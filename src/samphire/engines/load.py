@@ -43,8 +43,9 @@ def load(  # noqa: PLR0913 - one parameter a choice
         dtype: of the image encoder's arithmetic: ``float32``, ``bfloat16`` or ``float16``.
         path: ``auto`` runs what is compiled of the model where that can be (float32 on a CPU):
             the same answers sooner, up to rounding. ``plain`` runs ``engine.module`` itself: for
-            whoever changes it, or watches it by hooks. ``fast`` refuses where ``auto`` would leave
-            a part plain. ``engine.info.path`` says what runs.
+            whoever changes it, or watches it by hooks. ``fast`` refuses where a part would stay
+            plain; on other devices than a CPU it fuses a ViT's attention, which nobody has
+            measured yet. ``engine.info.path`` says what runs.
         input_side: of the model's square input, pixels, a multiple of 16, for ViT models; None:
             the side that it was trained with. Smaller is quicker, and masks get coarser.
         offline: use what is in the cache, or fail; touch no network.
