@@ -6,8 +6,8 @@ so two pools of threads never compete. Heaps are not shared, each process has it
 settings, and the peak of its memory is its own. A round in which other programs took more than a
 twentieth of the processors' time is discarded and counted.
 
-Not for what is measured (``engines.py``, ``peers.py`` and the scripts), nor for the other end of the
-conversation (``contender.py``).
+Not for what is measured (``engines.py``, ``peers.py`` and the scripts), nor for the other end of
+the conversation (``contender.py``).
 """
 
 import json
