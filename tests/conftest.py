@@ -124,3 +124,9 @@ def tiny_weights(tiny_engine: TorchEngine, tmp_path_factory: pytest.TempPathFact
     path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
     write_weights(path, tensors, entry, {"source": "random"})
     return path
+
+
+@pytest.fixture(scope="session")
+def loaded_engine(tiny_weights: Path) -> TorchEngine:
+    """The tiny model as users and commands load it: by the fast path, where there is one."""
+    return load(tiny_weights, device="cpu", progress=False)

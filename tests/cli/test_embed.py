@@ -92,7 +92,7 @@ def test_segment_alone_keeps_what_it_encodes_but_not_with_no_cache(invoke, encod
     assert encoded == [1, 1]
 
 
-def test_files_are_written_and_segment_takes_them(invoke, encoded, tiny_engine, tmp_path):
+def test_files_are_written_and_segment_takes_them(invoke, encoded, loaded_engine, tmp_path):
     result = invoke("embed", "in", "--output", "out", "--no-cache")
     assert result.return_value == 0, result.exception
     assert result.stdout.splitlines() == [
@@ -100,12 +100,12 @@ def test_files_are_written_and_segment_takes_them(invoke, encoded, tiny_engine, 
     ]
     assert not shared_folder().exists()
     found = samphire.load_embedding("out/deep/c.embedding.safetensors")
-    assert found.equal(samphire.embed(tiny_engine, "in/deep/c.png"))
+    assert found.equal(samphire.embed(loaded_engine, "in/deep/c.png"))
     assert found.image == "c.png"
     encoded.clear()
     result = invoke("segment", "out", "--point", "30,20", "--output", "masks")
     assert result.stdout.splitlines() == [f"masks/{n}.mask.png" for n in ("a", "b", "deep/c")]
-    expected = samphire.segment(tiny_engine, found, points=[(30, 20)])
+    expected = samphire.segment(loaded_engine, found, points=[(30, 20)])
     masks = samphire.load_masks("masks/deep/c.mask.png")
     np.testing.assert_array_equal(masks.to_array(), expected.to_array())
     invoke("segment", "out/a.embedding.safetensors", "--point", "30,20", "--output", "one/")
@@ -175,17 +175,17 @@ def test_the_cache_is_bounded_by_option_and_by_environment(invoke, encoded, monk
     assert "'lots' is not a number of bytes" in result.exception.format_message()
 
 
-def test_a_page_and_a_window_are_the_pixels_that_are_embedded(invoke, tmp_path, tiny_engine, rng):
+def test_a_page_and_a_window_are_the_pixels_that_are_embedded(invoke, tmp_path, loaded_engine, rng):
     pages = [Image.fromarray(rng.integers(0, 4000, (20, 30)).astype(np.uint16)) for _ in range(2)]
     pages[0].save(tmp_path / "scan.tif", save_all=True, append_images=pages[1:])
     chosen = ["--page", "1", "--window", "-100,2000"]
     result = invoke("embed", "scan.tif", *chosen, "--output", "out")
     assert result.return_value == 0, result.exception
     found = samphire.load_embedding("out/scan.embedding.safetensors")
-    expected = samphire.embed(tiny_engine, tmp_path / "scan.tif", page=1, window=(-100, 2000))
+    expected = samphire.embed(loaded_engine, tmp_path / "scan.tif", page=1, window=(-100, 2000))
     assert found.equal(expected)
     invoke("segment", "scan.tif", *chosen, "--point", "9,9", "--output", "m.json", "--overlay")
-    masks = samphire.segment(tiny_engine, expected, points=[(9, 9)])
+    masks = samphire.segment(loaded_engine, expected, points=[(9, 9)])
     np.testing.assert_array_equal(samphire.load_masks("m.json").to_array(), masks.to_array())
     again = invoke("embed", "scan.tif", "--output", "out")
     assert again.return_value == 1  # other pixels into the same file need --force
@@ -239,7 +239,7 @@ def test_a_pipe_among_the_files_is_told_and_never_opened(invoke, tmp_path, outpu
     assert "  b1.png: in/b1.png is a pipe, a socket or a device: expected" in result.stderr
 
 
-def test_another_window_is_not_done_before(invoke, tmp_path, tiny_engine, rng):
+def test_another_window_is_not_done_before(invoke, tmp_path, loaded_engine, rng):
     pixels = rng.integers(0, 4000, (20, 30)).astype(np.uint16)
     Image.fromarray(pixels).save(tmp_path / "scan.png")
     line = ["embed", "scan.png", "--output", "out"]
@@ -248,4 +248,4 @@ def test_another_window_is_not_done_before(invoke, tmp_path, tiny_engine, rng):
     assert "0 done before, 1 failed" in invoke(*line, "--window", "0,3000").stderr
     assert invoke(*line, "--window", "0,3000", "--force").return_value == 0
     found = samphire.load_embedding("out/scan.embedding.safetensors")
-    assert found.equal(samphire.embed(tiny_engine, "scan.png", window=(0, 3000)))
+    assert found.equal(samphire.embed(loaded_engine, "scan.png", window=(0, 3000)))

@@ -44,15 +44,15 @@ def invoke(tiny_weights, tmp_path, monkeypatch):
     return run
 
 
-def test_one_click_writes_the_mask_that_python_gives(invoke, photo, tmp_path, tiny_engine):
+def test_one_click_writes_the_mask_that_python_gives(invoke, photo, tmp_path, loaded_engine):
     result = invoke(photo, "--point", "30,20", "--background-point", "70,40")
     assert result.return_value == 0, result.exception
     assert result.stdout == "photo.mask.png\n"
-    expected = samphire.segment(tiny_engine, photo, points=[(30, 20), (70, 40)], labels=[1, 0])
+    expected = samphire.segment(loaded_engine, photo, points=[(30, 20), (70, 40)], labels=[1, 0])
     found = samphire.load_masks(tmp_path / "work" / "photo.mask.png")
     np.testing.assert_array_equal(found.to_array(), expected.to_array())
     assert "photo.png: 80x48, predicted IoU " in result.stderr
-    assert "tiny (torch plain, cpu, float32)" in result.stderr
+    assert "tiny (torch fast, cpu, float32)" in result.stderr
 
 
 def test_boxes_are_one_object_each(invoke, photo):
@@ -70,20 +70,20 @@ def test_three_readings_on_request(invoke, photo):
     assert samphire.load_masks("three.json").candidate.tolist() == [1, 2, 3]
 
 
-def test_a_rough_mask_is_a_prompt(invoke, photo, tmp_path, tiny_engine):
+def test_a_rough_mask_is_a_prompt(invoke, photo, tmp_path, loaded_engine):
     rough = np.zeros((48, 80), bool)
     rough[10:30, 20:60] = True
     Image.fromarray(rough).save(tmp_path / "rough.png")
     result = invoke(photo, "--mask", tmp_path / "rough.png", "--output", "mask.json")
     assert result.return_value == 0, result.exception
-    expected = samphire.segment(tiny_engine, photo, mask=rough)
+    expected = samphire.segment(loaded_engine, photo, mask=rough)
     np.testing.assert_array_equal(samphire.load_masks("mask.json").to_array(), expected.to_array())
 
 
-def test_json_tells_all_scores_and_files(invoke, photo, tiny_engine):
+def test_json_tells_all_scores_and_files(invoke, photo, loaded_engine):
     result = invoke(photo, "--point", "30,20", "--json", "--overlay", "--output", "out/")
     record = json.loads(result.stdout)
-    masks = samphire.segment(tiny_engine, photo, points=[(30, 20)])
+    masks = samphire.segment(loaded_engine, photo, points=[(30, 20)])
     assert record["outputs"] == ["out/photo.mask.png", "out/photo.overlay.png"]
     assert record["status"] == "done"
     assert (record["width"], record["height"]) == (80, 48)
@@ -95,7 +95,7 @@ def test_json_tells_all_scores_and_files(invoke, photo, tiny_engine):
         assert overlay.size == (80, 48)
 
 
-def test_pipes(invoke, photo, tiny_engine):
+def test_pipes(invoke, photo, loaded_engine):
     result = invoke("-", "--point", "30,20", "--output", "-", input=photo.read_bytes())
     assert result.return_value == 0, result.exception
     assert json.loads(result.stdout)["format"] == "samphire-masks"
@@ -103,7 +103,7 @@ def test_pipes(invoke, photo, tiny_engine):
         "-", "--point", "30,20", "--output", "-", "--format", "png", input=photo.read_bytes()
     )
     with Image.open(io.BytesIO(result.stdout_bytes)) as mask:
-        expected = samphire.segment(tiny_engine, photo, points=[(30, 20)])
+        expected = samphire.segment(loaded_engine, photo, points=[(30, 20)])
         np.testing.assert_array_equal(np.array(mask) > 0, expected.to_array()[0])
 
 
@@ -321,11 +321,11 @@ def test_a_wrong_command_does_not_spoil_a_finished_folder(invoke, tmp_path):
     assert "0 segmented, 1 done before, 0 failed" in invoke(*line, "--point", "5,5").stderr
 
 
-def test_a_box_over_the_edge_is_refused_as_in_python(invoke, photo, tiny_engine):
+def test_a_box_over_the_edge_is_refused_as_in_python(invoke, photo, loaded_engine):
     result = invoke(photo, "--box", "0,0,80.7,48")
     assert isinstance(result.exception, samphire.errors.PromptError)
     with pytest.raises(samphire.errors.PromptError) as caught:
-        samphire.segment(tiny_engine, photo, boxes=[(0, 0, 80.7, 48)])
+        samphire.segment(loaded_engine, photo, boxes=[(0, 0, 80.7, 48)])
     assert str(result.exception) == str(caught.value)
 
 
