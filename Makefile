@@ -22,7 +22,7 @@ demo: install ## one click on a photo: the three-level answer in one picture
 	$(BIN)/samphire demo --output samphire-demo.png --force
 
 test: install ## every test on two cores, real weights included (and ../shared/data where it exists)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m '' --hypothesis-profile=thorough -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m '' --hypothesis-profile=thorough
 
 check: install ## format, lint, types, the direction of imports
 	$(BIN)/ruff format --check .

@@ -167,7 +167,8 @@ def test_a_session_is_shared_between_threads(both, picture):
     with ThreadPoolExecutor(4) as pool:
         together = list(pool.map(answer, range(0, 60, 5)))
     for one, other in zip(alone, together, strict=True):
-        np.testing.assert_allclose(one, other, rtol=1e-6, atol=1e-6)
+        # other threads of Python may have other numbers of torch's threads, and so other tiles
+        np.testing.assert_allclose(one, other, **CLOSE)
 
 
 def test_half_precision_has_no_fast_path_and_says_so(sam):
