@@ -44,7 +44,7 @@ def check(parser: argparse.ArgumentParser, given: argparse.Namespace) -> None:
 
 def told(parser: argparse.ArgumentParser, given: argparse.Namespace) -> str:
     """What to type for the same, without the places of this machine."""
-    here = ("data", "results", "worker", "table")
+    here = ("data", "results", "worker", "table", "embedding")
     chosen = {name: value for name, value in vars(given).items() if name not in here}
     words = [
         f"--{name.replace('_', '-')}" + ("" if value is True else f" {value}")
