@@ -143,7 +143,8 @@ def test_every_command_shown_exists_with_its_options(page, line):
     command: click.Command = cli
     while isinstance(command, click.Group):
         command = command.commands[words.pop(0)]
-    context = click.Context(command)
+    # with the group's settings: a command keeps the help option that it is first asked for
+    context = click.Context(command, **cli.context_settings)
     given, _, _ = command.make_parser(context).parse_args(list(words))  # unknown options raise
     for parameter in command.params:
         value = given.get(parameter.name)
