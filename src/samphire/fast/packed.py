@@ -34,7 +34,7 @@ def can_pack() -> bool:
             linear = _packed_linear(rows, _pack_linear(weight, 5), bias, gelu=True)
             packed = _pack_convolution(kernel, (1, 1), (1, 1), 8, plane.shape)
             mixed = _packed_convolution(plane, packed, bias[:8], (1, 1), (1, 1), 8, gelu=True)
-    except (AttributeError, RuntimeError, NotImplementedError) as error:
+    except (AttributeError, RuntimeError) as error:  # it is gone, or takes other arguments
         logger.warning("linear maps run unpacked, some 20 %% slower: torch has changed: %s", error)
         return False
     expected = functional.gelu(functional.linear(rows, weight, bias))
