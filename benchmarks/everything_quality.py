@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from results import REFERENCE, WORK
 from tqdm import tqdm
 
 from samphire import atomic
@@ -37,8 +38,7 @@ from samphire.masks.rle import from_coco
 from samphire.predict.everything import best_first
 from samphire.predict.everything_settings import PRESETS, EverythingSettings, as_json
 
-ROOT = Path(__file__).parents[1]
-RESULTS = ROOT / "docs" / "reference" / "everything-quality.json"
+RESULTS = REFERENCE / "everything-quality.json"
 # What default finds, with a last step more: its masks are taken, and that step is timed. A step
 # whose numbers change needs another name, for work files know it by that.
 LAST_STEPS = {
@@ -87,7 +87,7 @@ def main() -> None:
     """Measure, or print what was measured."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--data", type=Path, default=os.environ.get("SAMPHIRE_DATA"))
-    parser.add_argument("--work", type=Path, default=ROOT / ".cache" / "everything-quality.jsonl")
+    parser.add_argument("--work", type=Path, default=WORK / "everything-quality.jsonl")
     parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--model", default="vit_t")
     parser.add_argument("--presets", default=",".join(PRESETS), help="names, with commas between")

@@ -26,10 +26,11 @@ from typing import Any
 
 import psutil
 
+from results import REFERENCE, WORK
+
 from samphire import atomic
 
-ROOT = Path(__file__).parents[1]
-RESULTS = ROOT / "docs" / "reference" / "tuning.json"
+RESULTS = REFERENCE / "tuning.json"
 LATE = "last:2"
 Methods = Mapping[str, Mapping[str, Any]]
 PROMPTS: Methods = {
@@ -98,7 +99,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("names", nargs="*", help="beginnings of names of runs")
     parser.add_argument("--data", type=Path, default=os.environ.get("SAMPHIRE_DATA"))
-    parser.add_argument("--work", type=Path, default=ROOT / ".cache" / "tuning")
+    parser.add_argument("--work", type=Path, default=WORK / "tuning")
     parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--cost", action="store_true", help="measure speed and memory instead")
     parser.add_argument("--table", action="store_true", help="print the committed results")
@@ -125,7 +126,8 @@ def main() -> None:
         if wanted and not (given.work / name / "measured.json").exists():
             print(f"{name}", file=sys.stderr)
             alone("--one", name, "--work", str(given.work), "--data", str(given.data))
-    merge(given.results, "runs", gathered(runs, given.work))
+    known = json.loads(given.results.read_text())["runs"] if given.results.exists() else []
+    merge(given.results, "runs", gathered(runs, given.work, known))
     print(table(json.loads(given.results.read_text())))
 
 
@@ -231,43 +233,67 @@ def cases(pair: tuple[Any, Any]) -> dict[str, Any]:
     }
 
 
-def gathered(runs: Sequence[str], work: Path) -> list[dict[str, Any]]:
+def gathered(
+    runs: Sequence[str], work: Path, known: Sequence[Mapping[str, Any]] = ()
+) -> list[dict[str, Any]]:
     """What is measured so far, with the paired difference of each run to its base.
 
     The base of an interactive run is the model without adapter, that of a semantic run the run
     ``decoder`` of the same task: the frozen encoder with the same head and budget. LoRA in the last
     blocks is also compared with LoRA everywhere.
-    """
-    from samphire.evaluation.intervals import (  # noqa: PLC0415
-        bootstrap_interval,
-        paired_interval,
-    )
 
+    Args:
+        runs: names, in the order of the rows.
+        work: folder of the runs.
+        known: earlier rows; they stay where ``work`` has nothing newer.
+    """
     found = {
         name: json.loads((work / name / "measured.json").read_text())
         for name in runs
         if (work / name / "measured.json").exists()
     }
+    classes = {row["name"]: row["each"] for row in known if "each" in row} | {
+        name: record["protocols"]["semantic"]["after"]
+        for name, record in found.items()
+        if "semantic" in record["protocols"]
+    }
+    rows: list[dict[str, Any]] = []
+    for name in runs:
+        if name in found:
+            rows += rows_of(found[name], classes)
+        else:
+            rows += [dict(row) for row in known if row["name"] == name]
+    return rows
+
+
+def rows_of(
+    record: Mapping[str, Any], classes: Mapping[str, Sequence[float]]
+) -> list[dict[str, Any]]:
+    """A row for each way of asking; ``classes`` is the Dice of each case of the semantic runs."""
+    from samphire.evaluation.intervals import (  # noqa: PLC0415
+        bootstrap_interval,
+        paired_interval,
+    )
+
+    name = record["name"]
+    decoder = f"{name.partition('/')[0]}/decoder"
     rows = []
-    for name, record in found.items():
-        task = name.partition("/")[0]
-        base = found.get(f"{task}/decoder")
-        for protocol, its in record["protocols"].items():
-            groups = its["groups"]
-            before = its["before"]
-            if protocol == "semantic" and base is not None and name != base["name"]:
-                before = base["protocols"][protocol]["after"]
-            dice = bootstrap_interval(its["after"], groups)
-            row = {key: value for key, value in record.items() if key != "protocols"}
-            row |= {"protocol": protocol, "cases": len(groups), "dice": asdict(dice)}
-            if before is not None:
-                row["base_dice"] = sum(before) / len(before)
-                row["difference"] = asdict(paired_interval(before, its["after"], groups))
-            everywhere = found.get(f"{name}-everywhere")
-            if everywhere is not None and protocol == "semantic":
-                other = everywhere["protocols"][protocol]["after"]
-                row["minus_everywhere"] = asdict(paired_interval(other, its["after"], groups))
-            rows.append(row)
+    for protocol, its in record["protocols"].items():
+        groups, after = its["groups"], its["after"]
+        row = {key: value for key, value in record.items() if key != "protocols"}
+        row |= {"protocol": protocol, "cases": len(groups)}
+        row["dice"] = asdict(bootstrap_interval(after, groups))
+        before, everywhere = its["before"], None
+        if protocol == "semantic":
+            row["each"] = after
+            before = classes.get(decoder) if name != decoder else None
+            everywhere = classes.get(f"{name}-everywhere")
+        if before is not None:
+            row["base_dice"] = sum(before) / len(before)
+            row["difference"] = asdict(paired_interval(before, after, groups))
+        if everywhere is not None:
+            row["minus_everywhere"] = asdict(paired_interval(everywhere, after, groups))
+        rows.append(row)
     return rows
 
 

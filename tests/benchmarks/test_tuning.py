@@ -1,8 +1,6 @@
 """The benchmark of tuning: its bookkeeping, and that the documentation shows what was measured."""
 
-import importlib.util
 import json
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,15 +12,8 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
-def tuning():
-    spec = importlib.util.spec_from_file_location(
-        "benchmark_tuning", ROOT / "benchmarks" / "tuning.py"
-    )
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules[spec.name]
+def tuning(script):
+    return script("tuning")
 
 
 def record(name, protocol, before, after):
@@ -67,6 +58,16 @@ def test_the_base_of_classes_is_the_frozen_encoder_and_of_prompts_the_untuned_mo
     assert by_name[names[1]]["minus_everywhere"]["mean"] == pytest.approx(0.1 / 3)
     table = tuning.table({"runs": rows})
     assert "| polyps-semantic/lora | semantic | 0.767 (0.700 to 0.800) | 0.533 | +0.233 (" in table
+
+
+def test_rows_measured_elsewhere_stay_and_are_compared_with(tuning, tmp_path):
+    save(tmp_path / "then", record("polyps-semantic/decoder", "semantic", None, [0.5, 0.5, 0.6]))
+    save(tmp_path / "now", record("polyps-semantic/adapter", "semantic", None, [0.7, 0.8, 0.8]))
+    names = ["polyps-semantic/decoder", "polyps-semantic/adapter"]
+    known = tuning.gathered(names, tmp_path / "then")
+    rows = tuning.gathered(names, tmp_path / "now", json.loads(json.dumps(known)))
+    assert rows[0] == known[0]
+    assert rows[1]["difference"]["mean"] == pytest.approx((0.2 + 0.3 + 0.2) / 3)
 
 
 def test_the_page_shows_the_committed_table(tuning):
