@@ -25,7 +25,6 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-
 from results import REFERENCE, WORK
 
 from samphire import atomic
