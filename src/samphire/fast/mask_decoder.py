@@ -21,8 +21,8 @@ import torch
 from torch import nn
 
 from samphire.errors import EngineUnavailableError, check_shape
-from samphire.fast import two_way
 from samphire.fast.recognise import strangers
+from samphire.fast.two_way import Shared, TwoWay
 from samphire.fast.upscaling import Upscaling, upscaling_strangers
 from samphire.fast.workspace import Pool, Workspace
 from samphire.model.layer_norm import LayerNorm2d
@@ -59,7 +59,7 @@ class SharedImage:
 
     features: torch.Tensor
     image_pe: torch.Tensor
-    shared: two_way.Shared
+    shared: Shared
 
     @property
     def nbytes(self) -> int:
@@ -98,8 +98,7 @@ class FastDecoder:
 
     def __init__(self, decoder: MaskDecoder) -> None:
         self._plain = copy.deepcopy(decoder).eval().requires_grad_(requires_grad=False)
-        self._transformer = cast("TwoWayTransformer", self._plain.transformer)
-        self._mlps = two_way.token_mlps(self._transformer)
+        self._transformer = TwoWay(cast("TwoWayTransformer", self._plain.transformer))
         self._upscaling = Upscaling(self._plain.output_upscaling)
         self._pool = Pool(self._plain.iou_token.weight.dtype)
 
@@ -123,7 +122,7 @@ class FastDecoder:
         with torch.inference_mode():
             rows = features[0].flatten(1).mT + no_mask
             position = image_pe[0].flatten(1).mT
-            shared = two_way.share(self._transformer, rows.contiguous(), position.contiguous())
+            shared = self._transformer.share(rows.contiguous(), position.contiguous())
         return SharedImage(features, image_pe, shared)
 
     def decode(
@@ -185,9 +184,7 @@ class FastDecoder:
         own = torch.cat([plain.iou_token.weight, plain.mask_tokens.weight])
         tokens = torch.cat([own.expand(len(sparse), -1, -1), sparse], dim=1)
         asked = [0, *(1 + candidate for candidate in candidates)]
-        tokens, embedded = two_way.run(
-            self._transformer, self._mlps, image.shared, tokens, asked, space
-        )
+        tokens, embedded = self._transformer.run(image.shared, tokens, asked, space)
         classifiers = torch.stack(
             [
                 plain.output_hypernetworks_mlps[candidate](tokens[:, 1 + index])

@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from typing import cast
 
 import torch
+from torch import nn
 
-from samphire.fast.folded_attention import Question, image_asks, tokens_ask, tokens_learn
+from samphire.fast.folded_attention import TOKENS, ImageAsks, Question, SelfAttention, TokensAsk
 from samphire.fast.packed import Linear
 from samphire.fast.workspace import Workspace
 from samphire.model.two_way_transformer import (
     Attention,
-    MLPBlock,
     TwoWayAttentionBlock,
     TwoWayTransformer,
 )
@@ -28,8 +28,8 @@ from samphire.model.two_way_transformer import (
 # Image tokens of all objects in a tile: at 256 channels, 2 MB in float32.
 TILE = 2048
 
-# Tokens in a usual call: one point and the decoder's own.
-TOKENS = 7
+# Image tokens in a usual picture.
+IMAGE_TOKENS = 64 * 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,100 +57,139 @@ class Shared:
         return sum(part.nbytes for part in parts)
 
 
-def share(transformer: TwoWayTransformer, features: torch.Tensor, position: torch.Tensor) -> Shared:
-    """Project the image for layer 0.
+class TwoWay:
+    """A :class:`~samphire.model.two_way_transformer.TwoWayTransformer`, compiled.
 
     Args:
-        transformer: of one layer at least.
-        features: (N, C), with the vector of no mask.
-        position: (N, C).
+        transformer: plain, of one layer at least; its weights are copied.
     """
-    layer = _layers(transformer)[0]
-    asked, asks = layer.cross_attn_token_to_image, layer.cross_attn_image_to_token
-    placed = features + position
-    return Shared(
-        image=features,
-        position=position,
-        keys=_by_head(asked.k_proj(placed), asked.num_heads),
-        values=_by_head(asked.v_proj(features), asked.num_heads),
-        queries=asks.q_proj(placed),
-    )
+
+    def __init__(self, transformer: TwoWayTransformer) -> None:
+        layers = cast("list[TwoWayAttentionBlock]", list(transformer.layers))
+        self._layers = [_Layer(layer, first=layer is layers[0]) for layer in layers]
+        self._ask_shared = AskShared(layers[0].cross_attn_token_to_image)
+        self._shared_queries = _packed(layers[0].cross_attn_image_to_token.q_proj, IMAGE_TOKENS)
+        later = [layer.cross_attn_token_to_image for layer in layers[1:]]
+        self._asks = [TokensAsk(each) for each in [*later, transformer.final_attn_token_to_image]]
+        self._norm = transformer.norm_final_attn
+
+    def share(self, features: torch.Tensor, position: torch.Tensor) -> Shared:
+        """Project the image for layer 0.
+
+        Args:
+            features: (N, C), with the vector of no mask.
+            position: (N, C).
+        """
+        placed = features + position
+        keys, values = self._ask_shared.project(placed, features)
+        queries = self._shared_queries(placed)
+        return Shared(features, position, keys, values, queries)
+
+    def run(
+        self, shared: Shared, tokens: torch.Tensor, wanted: list[int], space: Workspace
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """The transformer on B objects without mask prompts.
+
+        Args:
+            shared: of the image.
+            tokens: (B, P, C).
+            wanted: W indices of tokens that are wanted afterwards.
+            space: the image is left in it.
+
+        Returns:
+            tokens (B, W, C) and image (B, N, C).
+        """
+        queries = self._layers[0].attend(tokens, tokens)
+        gathered = self._ask_shared(queries + tokens, shared)
+        following = [*self._layers[1:], None]
+        for layer, ask, after in zip(self._layers, self._asks, following, strict=True):
+            queries = layer.learn(queries, gathered)
+            question = layer.image_asks(queries + tokens, queries)
+            if after is None:
+                queries, tokens = queries[:, wanted], tokens[:, wanted]
+            else:
+                queries = after.attend(queries, tokens)
+            rows = ask.ask(queries + tokens)
+            image, sums = _pass(shared, question, layer.norm4, rows, space, last=after is None)
+            gathered = ask.learn(sums, tokens.shape[1])
+        return self._norm(queries + gathered), image
 
 
-class TokenMlp:
-    """A layer's MLP on tokens, packed: the public product of few rows takes twice as long.
+class _Layer:
+    """What a layer does with tokens alone, and its weights for the image.
 
     Args:
-        mlp: plain; its weights are copied.
+        layer: plain; its weights are copied.
+        first: its image is that of all objects.
     """
 
-    def __init__(self, mlp: MLPBlock) -> None:
-        self._widen = Linear(mlp.lin1.weight, mlp.lin1.bias, rows=TOKENS)
-        self._act = mlp.act
-        self._narrow = Linear(mlp.lin2.weight, mlp.lin2.bias, rows=TOKENS)
+    def __init__(self, layer: TwoWayAttentionBlock, *, first: bool) -> None:
+        self._skip = layer.skip_first_layer_pe
+        self._attention = SelfAttention(layer.self_attn)
+        self._norm1, self._norm2, self._norm3 = layer.norm1, layer.norm2, layer.norm3
+        self._widen, self._act = _packed(layer.mlp.lin1, TOKENS), layer.mlp.act
+        self._narrow = _packed(layer.mlp.lin2, TOKENS)
+        self.image_asks = ImageAsks(layer.cross_attn_image_to_token, shared=first)
+        self.norm4 = layer.norm4
 
-    def __call__(self, tokens: torch.Tensor) -> torch.Tensor:
-        """(B, P, C) -> (B, P, C)."""
-        widened: torch.Tensor = self._act(self._widen(tokens))
-        return self._narrow(widened)
-
-
-def token_mlps(transformer: TwoWayTransformer) -> list[TokenMlp]:
-    """One a layer."""
-    return [TokenMlp(layer.mlp) for layer in _layers(transformer)]
-
-
-def run(
-    transformer: TwoWayTransformer,
-    mlps: list[TokenMlp],
-    shared: Shared,
-    tokens: torch.Tensor,
-    wanted: list[int],
-    space: Workspace,
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """The transformer on B objects without mask prompts.
-
-    Args:
-        transformer: plain.
-        mlps: of its layers.
-        shared: of the image.
-        tokens: (B, P, C).
-        wanted: W indices of tokens that are wanted afterwards.
-        space: the image is left in it.
-
-    Returns:
-        tokens (B, W, C) and image (B, N, C).
-    """
-    layers = _layers(transformer)
-    queries = _attend_to_tokens(layers[0], tokens, tokens)
-    gathered = _ask_shared(layers[0].cross_attn_token_to_image, queries + tokens, shared)
-    for index, layer in enumerate(layers):
-        first, last = index == 0, index + 1 == len(layers)
-        queries = layer.norm2(queries + gathered)
-        queries = layer.norm3(queries + mlps[index](queries))
-        question = image_asks(
-            layer.cross_attn_image_to_token, queries + tokens, queries, shared=first
-        )
-        if last:
-            attention = transformer.final_attn_token_to_image
-            queries, tokens = queries[:, wanted], tokens[:, wanted]
+    def attend(self, queries: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
+        """Tokens ask tokens: (B, P, C) -> (B, P, C)."""
+        if self._skip:
+            queries = self._attention(queries, queries)
         else:
-            attention = layers[index + 1].cross_attn_token_to_image
-            queries = _attend_to_tokens(layers[index + 1], queries, tokens)
-        rows = tokens_ask(attention, queries + tokens)
-        image, sums = _pass(shared, question, layer.norm4, rows, space, last=last)
-        gathered = tokens_learn(attention, sums)
-    return transformer.norm_final_attn(queries + gathered), image
+            queries = queries + self._attention(queries + positions, queries)
+        normalised: torch.Tensor = self._norm1(queries)
+        return normalised
+
+    def learn(self, queries: torch.Tensor, gathered: torch.Tensor) -> torch.Tensor:
+        """Take in what was gathered from the image, and think it over: (B, P, C) -> (B, P, C)."""
+        queries = self._norm2(queries + gathered)
+        thought = self._narrow(self._act(self._widen(queries)))
+        normalised: torch.Tensor = self._norm3(queries + thought)
+        return normalised
 
 
-def _layers(transformer: TwoWayTransformer) -> list[TwoWayAttentionBlock]:
-    return cast("list[TwoWayAttentionBlock]", list(transformer.layers))
+class AskShared:
+    """Tokens of all objects ask one projected image, in one product a head.
+
+    Args:
+        attention: plain, of H heads; its weights are copied.
+    """
+
+    def __init__(self, attention: Attention) -> None:
+        self._heads = attention.num_heads
+        self._queries = _packed(attention.q_proj, TOKENS)
+        self._keys = _packed(attention.k_proj, IMAGE_TOKENS)
+        self._values = _packed(attention.v_proj, IMAGE_TOKENS)
+        self._out = _packed(attention.out_proj, TOKENS)
+
+    def project(
+        self, placed: torch.Tensor, features: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Image with and without its position, (N, C) each -> keys and values (H, N, d)."""
+        return self._by_head(self._keys(placed)), self._by_head(self._values(features))
+
+    def __call__(self, placed: torch.Tensor, shared: Shared) -> torch.Tensor:
+        """Tokens (B, P, C) -> what they learn (B, P, C)."""
+        queries = self._by_head(self._queries(placed).flatten(0, 1))
+        scores = torch.bmm(queries * queries.shape[2] ** -0.5, shared.keys.mT)  # (H, B * P, N)
+        gathered = torch.bmm(scores.softmax(2), shared.values)  # (H, B * P, d)
+        return self._out(gathered.transpose(0, 1).flatten(1)).view(placed.shape)
+
+    def _by_head(self, x: torch.Tensor) -> torch.Tensor:
+        """(N, H * d) -> (H, N, d), contiguous."""
+        headed: torch.Tensor = x.unflatten(1, (self._heads, -1))
+        return headed.transpose(0, 1).contiguous()
+
+
+def _packed(linear: nn.Linear, rows: int) -> Linear:
+    return Linear(linear.weight, linear.bias, rows=rows)
 
 
 def _pass(
     shared: Shared,
     question: Question,
-    norm: torch.nn.LayerNorm,
+    norm: nn.LayerNorm,
     rows: torch.Tensor,
     space: Workspace,
     *,
@@ -223,31 +262,3 @@ def _pass(
 def _tile(x: torch.Tensor, halves: int, tile: slice) -> torch.Tensor:
     """Some tokens of each half: (N, C) -> (halves, n, C)."""
     return x.view(halves, -1, x.shape[1])[:, tile]
-
-
-def _attend_to_tokens(
-    layer: TwoWayAttentionBlock, queries: torch.Tensor, positions: torch.Tensor
-) -> torch.Tensor:
-    """A layer up to its first norm: (B, P, C) -> (B, P, C)."""
-    if layer.skip_first_layer_pe:
-        queries = layer.self_attn(queries, queries, queries)
-    else:
-        placed = queries + positions
-        queries = queries + layer.self_attn(placed, placed, queries)
-    normalised: torch.Tensor = layer.norm1(queries)
-    return normalised
-
-
-def _ask_shared(attention: Attention, placed: torch.Tensor, shared: Shared) -> torch.Tensor:
-    """Tokens (B, P, C) ask the shared image, all objects in one product a head: (B, P, C)."""
-    queries = _by_head(attention.q_proj(placed).flatten(0, 1), attention.num_heads)
-    scores = torch.bmm(queries * queries.shape[2] ** -0.5, shared.keys.mT)  # (H, B * P, N)
-    gathered = torch.bmm(scores.softmax(2), shared.values)  # (H, B * P, d)
-    projected: torch.Tensor = attention.out_proj(gathered.transpose(0, 1).flatten(1))
-    return projected.view(placed.shape)
-
-
-def _by_head(x: torch.Tensor, heads: int) -> torch.Tensor:
-    """(N, H * d) -> (H, N, d), contiguous."""
-    headed: torch.Tensor = x.unflatten(1, (heads, -1))
-    return headed.transpose(0, 1).contiguous()

@@ -17,8 +17,9 @@ from torch.nn import functional
 from samphire.fast.packed import Linear
 from samphire.model.layer_norm import LayerNorm2d
 
-# Cells of the image embedding at a time: their activations are 1 MB.
-TILE = 512
+# Cells of the image embedding at a time. Fewer calls pay more than a tile that fits a small cache:
+# with 512 a click takes 5 % longer.
+TILE = 2048
 
 LAYERS = (nn.ConvTranspose2d, LayerNorm2d, nn.GELU, nn.ConvTranspose2d, nn.GELU)
 
