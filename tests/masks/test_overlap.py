@@ -12,7 +12,6 @@ from samphire.masks.overlap import (
     box_iou,
     box_nms,
     containment,
-    contains,
     intersection_area,
     iou,
     mask_nms,
@@ -61,15 +60,6 @@ def test_iou_is_pycocotools(left, right):
     nothing = ~left.any(axis=(1, 2))[:, None] | np.zeros_like(empty)
     found = containment(Masks.from_arrays(left), Masks.from_arrays(right))
     np.testing.assert_allclose(found, np.where(nothing, 0, crowd), atol=1e-12)
-
-
-@settings(deadline=None)
-@given(masks=dense(st.integers(0, 3)))
-def test_a_pixel_is_in_a_mask_where_the_dense_mask_is_on(masks):
-    masks = masks.reshape(-1, HEIGHT, WIDTH)
-    y, x = np.mgrid[:HEIGHT, :WIDTH]
-    found = contains(Masks.from_arrays(masks), np.stack([x.ravel(), y.ravel()], axis=1))
-    np.testing.assert_array_equal(found, masks.reshape(len(masks), HEIGHT * WIDTH))
 
 
 def test_masks_on_images_of_different_sizes_are_refused():

@@ -9,9 +9,9 @@ import samphire
 from samphire.embedding import LowRes
 from samphire.errors import CancelledError, MemoryBudgetError, PromptError, ShapeError
 from samphire.formats.embedding_cache import EmbeddingCache
-from samphire.masks.overlap import iou
 from samphire.predict.everything import best_first, segment_everything
 from samphire.predict.everything_settings import DEFAULT, PRESETS, EverythingSettings, as_json
+from samphire.predict.grid import unlike_points
 
 SIDE = 64  # of the tiny model's input: a picture of this size is not resized
 ALL = replace(DEFAULT, points_per_side=4, min_predicted_iou=0, min_stability=0)
@@ -94,7 +94,7 @@ def test_nothing_found_is_no_masks_in_every_path(scene, picture):
         replace(DEFAULT, min_predicted_iou=9),
         replace(DEFAULT, min_predicted_iou=9, crop_layers=1, crop_edge_distance=1),
         replace(DEFAULT, min_predicted_iou=9, min_region_area=9, mask_nms_iou=0.9),
-        replace(DEFAULT, min_predicted_iou=9, skip_covered=True),
+        replace(DEFAULT, min_predicted_iou=9, point_share=0.5),
         replace(DEFAULT, point_grids=(np.zeros((0, 2)),)),
     ):
         masks = segment_everything(scene, picture, replace(settings, points_per_side=2))
@@ -148,20 +148,25 @@ def test_crops_use_the_cache(tiny_engine, rng, tmp_path):
     assert first.equal(segment_everything(tiny_engine, large, settings, cache=cache))
 
 
-def test_covered_ground_is_not_asked_again(scene, picture):
-    settings = replace(DEFAULT, points_per_side=16)
-    whole = segment_everything(scene, picture, settings)
-    asked, scene.asked = len(scene.asked), []
+def test_a_share_of_the_points_lies_on_cells_of_the_embedding(scene, picture):
     progress: list[tuple[int, int]] = []
-    fast = segment_everything(
-        scene,
-        picture,
-        replace(settings, skip_covered=True),
-        on_progress=lambda done, total: progress.append((done, total)),
+    settings = replace(ALL, point_share=0.3)  # of 16 points
+    segment_everything(
+        scene, picture, settings, on_progress=lambda done, total: progress.append((done, total))
     )
-    assert len(scene.asked) < asked == 256
-    assert progress[-1] == (256, 256)
-    assert (iou(fast, whole).max(axis=0) == 1).all()
+    embedding = samphire.embed(scene, picture)
+    expected = unlike_points(embedding, 5) * SIDE
+    np.testing.assert_allclose(scene.asked, expected)
+    assert progress[-1] == (5, 5)
+
+
+def test_progress_is_whole_where_there_are_fewer_cells_than_points(scene, picture):
+    progress: list[tuple[int, int]] = []
+    settings = replace(DEFAULT, points_per_side=64, point_share=0.9)
+    segment_everything(
+        scene, picture, settings, on_progress=lambda done, total: progress.append((done, total))
+    )
+    assert len(scene.asked) < progress[-1][0] == progress[-1][1] == 3687
 
 
 @pytest.mark.slow
@@ -226,6 +231,9 @@ def test_duplicates_by_mask_go_on_request(tiny_engine, picture):
         ({"max_containment": 0.9}, "goes with mask_nms_iou"),
         ({"point_grids": (np.zeros((1, 2)),), "crop_layers": 1}, "1 point_grids for crop_layers=1"),
         ({"point_grids": (np.array([[10.0, 20.0]]),)}, "not pixels"),
+        ({"point_share": 0.0}, "point_share=0.0: expected above 0"),
+        ({"point_share": 1.5}, "point_share=1.5: expected 0 to 1"),
+        ({"point_share": 0.5, "point_grids": (np.zeros((1, 2)),)}, "give one of them"),
     ],
 )
 def test_settings_that_cannot_be_meant_are_refused(wrong, message):

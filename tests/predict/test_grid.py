@@ -1,11 +1,13 @@
-"""The points of everything mode: where they lie, and in which rounds they are asked."""
+"""The points of everything mode: where they lie."""
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from samphire.predict.grid import coarse_to_fine, layer_grids, point_grid
+from samphire.embedding import EmbeddingKey, ImageEmbedding
+from samphire.geometry import Frame, Size
+from samphire.predict.grid import layer_grids, point_grid, unlike_points
 
 
 @given(per_side=st.integers(1, 40))
@@ -29,21 +31,33 @@ def test_each_layer_has_fewer_points_and_never_none():
     assert [len(grid) for grid in layer_grids(32, 0, 1)] == [1024]
 
 
-@given(per_side=st.integers(1, 33))
-def test_rounds_hold_each_point_once(per_side):
-    grid = point_grid(per_side)
-    rounds = coarse_to_fine(grid)
-    assert sorted(map(tuple, np.concatenate(rounds))) == sorted(map(tuple, grid))
-    assert all(len(points) for points in rounds)
+SQUARE = Size(64, 64)
 
 
-def test_early_rounds_are_few_and_even():
-    first, second = coarse_to_fine(point_grid(16))
-    assert (len(first), len(second)) == (64, 192)
-    assert np.unique(np.diff(np.unique(first[:, 0]))).size == 1
+def embedded(vectors, resized=SQUARE, original=SQUARE):
+    """An embedding of 4 x 4 cells, 16 input pixels each; vectors (4, 4, C)."""
+    scale = (resized.width / original.width, resized.height / original.height)
+    frame = Frame(original, resized, scale, 64, 16, ())
+    features = np.asarray(vectors, np.float32).transpose(2, 0, 1)[None]
+    return ImageEmbedding(features, frame, EmbeddingKey("a", "b", "c"), "a test")
 
 
-def test_points_that_are_no_square_grid_are_one_round():
-    points = np.array([[0.1, 0.2], [0.3, 0.4], [0.5, 0.6]])
-    (only,) = coarse_to_fine(points)
-    np.testing.assert_array_equal(only, points)
+def test_odd_cells_are_asked_before_like_ones():
+    vectors = np.full((4, 4, 3), (1.0, 0.01, 0.0)) * np.arange(1, 17).reshape(4, 4, 1)
+    vectors[1, 2], vectors[3, 0] = (0.0, 1.0, 0.0), (0.0, 0.0, 0.2)
+    points = unlike_points(embedded(vectors), 3)
+    # the two odd cells whatever their length, and one of those that point the same way
+    assert {(0.625, 0.375), (0.125, 0.875)} < set(map(tuple, points.tolist()))
+    assert len(points) == 3
+
+
+def test_the_padding_is_not_asked_and_a_cell_once(rng):
+    vectors = rng.standard_normal((4, 4, 5))
+    points = unlike_points(embedded(vectors, Size(20, 64), Size(40, 128)), 100)
+    expected = [(x, y) for y in (0.4, 1 - 1e-6) for x in (0.125, 0.375, 0.625, 0.875)]
+    np.testing.assert_allclose(points, expected)
+    assert len(unlike_points(embedded(vectors), 5)) == 5
+
+
+def test_an_even_picture_is_no_trouble():
+    assert np.isfinite(unlike_points(embedded(np.zeros((4, 4, 3))), 4)).all()

@@ -67,7 +67,7 @@ LAYOUTS = ("samphire", "segment-anything")
     type=click.Choice(["fast", "default", "thorough"]),
     default="default",
     show_default=True,
-    help="fast skips ground that is covered; thorough looks at crops, too.",
+    help="fast asks 0.29 of the points, where the picture differs; thorough looks at crops, too.",
 )
 @click.option("--points-per-side", type=click.IntRange(1, 4096), help="Of the grid.  [default: 32]")
 @click.option("--crop-layers", type=click.IntRange(0, 8), help="Crops to look at, too: 4, 16, ...")

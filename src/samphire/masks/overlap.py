@@ -66,16 +66,6 @@ def containment(left: Masks, right: Masks) -> FloatArray:
     return share
 
 
-def contains(masks: Masks, pixels: IntArray) -> BoolArray:
-    """Whether pixels (P, 2), x and y in the image, are on in each mask: (N, P) bool."""
-    place = pixels[:, 0].astype(np.int64) * masks.size.height + pixels[:, 1]
-    inside = [
-        np.searchsorted(_edges(masks, index).places, place, side="right") % 2 == 1
-        for index in range(len(masks))
-    ]
-    return np.array(inside, np.bool_).reshape(len(masks), len(pixels))
-
-
 def box_iou(left: FloatArray | IntArray, right: FloatArray | IntArray) -> FloatArray:
     """Intersection over union of boxes (N, 4) with boxes (M, 4): (N, M) float64.
 

@@ -7,12 +7,13 @@ Source: Kirillov et al. 2023, section 5 and appendix B.
 """
 
 import logging
+import math
 import time
 from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from samphire.arrays import BoolArray, ByteArray, FloatArray, IntArray
+from samphire.arrays import ByteArray, FloatArray, IntArray
 from samphire.embedding import ImageEmbedding
 from samphire.engines.base import Engine
 from samphire.errors import PromptError
@@ -20,20 +21,17 @@ from samphire.geometry import Size
 from samphire.images.read import DEFAULT_MAX_PIXELS, ImageLike, image_name, read_image
 from samphire.masks import Masks
 from samphire.masks.algebra import concat
-from samphire.masks.overlap import box_nms, contains, mask_nms
+from samphire.masks.overlap import box_nms, mask_nms
 from samphire.masks.regions import drop_islands, fill_holes
 from samphire.predict.candidates import Filters, Place, candidates
 from samphire.predict.crops import Crop, crops
 from samphire.predict.embed import EmbeddingStore, embed
 from samphire.predict.everything_settings import DEFAULT, EverythingSettings
-from samphire.predict.grid import coarse_to_fine, layer_grids
+from samphire.predict.grid import layer_grids, unlike_points
 from samphire.predict.memory import check_fits
 from samphire.predict.prompted import warn_of_untrained_prompts
 
 logger = logging.getLogger(__name__)
-
-# Points that must have found the same thing before a third one on it is left out.
-AGREEING = 2
 
 OnProgress = Callable[[int, int], None]
 
@@ -74,9 +72,10 @@ def segment_everything(
     """
     started = time.perf_counter()
     warn_of_untrained_prompts(engine.info)
-    size, places = _places(engine, image, settings, max_memory, cache)
+    size, embedded = _embedded(engine, image, settings, max_memory, cache)
     grids = _grids(settings)
-    total = sum(len(grids[crop.layer]) for crop in _crops(size, settings))
+    filters = filters_of(settings)
+    total = sum(_count(grids[crop.layer], settings) for crop in _crops(size, settings))
     done = 0
 
     def on_points(count: int) -> None:
@@ -86,8 +85,11 @@ def segment_everything(
             on_progress(done, total)
 
     found = []
-    for place in places:
-        rivals = _found_in(place, grids[place.crop.layer], settings, on_points, cancel)
+    for crop, embedding in embedded:
+        place = Place(engine.session(embedding), embedding.frame, crop, size)
+        points = _asked(embedding, grids[crop.layer], settings)
+        on_points(_count(grids[crop.layer], settings) - len(points))
+        rivals = candidates(place, points, filters, on_points=on_points, cancel=cancel)
         found.append(rivals[box_nms(rivals.boxes, best_first(rivals), settings.box_nms_iou)])
     masks = _settled(concat(found), settings, crops_compete=len(found) > 1)
     logger.info(
@@ -108,13 +110,13 @@ def best_first(masks: Masks) -> IntArray:
     return order
 
 
-def _places(
+def _embedded(
     engine: Engine,
     image: ImageEmbedding | ImageLike,
     settings: EverythingSettings,
     max_memory: int | str | None,
     cache: EmbeddingStore | None,
-) -> tuple[Size, Iterator[Place]]:
+) -> tuple[Size, Iterator[tuple[Crop, ImageEmbedding]]]:
     """The size of the image, and its parts, embedded one after the other as they are asked for."""
     if isinstance(image, ImageEmbedding):
         if settings.crop_layers:
@@ -124,20 +126,18 @@ def _places(
             )
         size = image.frame.original
         check_fits(max_memory, engine, size, encodes=False)
-        crop = Crop((0, 0, size.width, size.height), 0)
-        return size, iter([Place(engine.session(image), image.frame, crop, size)])
+        return size, iter([(Crop((0, 0, size.width, size.height), 0), image)])
     rgb = read_image(image, DEFAULT_MAX_PIXELS, usual_window=engine.info.window)
     size = Size(*rgb.shape[:2])
     check_fits(max_memory, engine, size, encodes=True)
-    return size, (_embedded(engine, rgb, crop, size, cache) for crop in _crops(size, settings))
+    return size, (
+        (crop, embed(engine, _cut(rgb, crop), cache=cache)) for crop in _crops(size, settings)
+    )
 
 
-def _embedded(
-    engine: Engine, rgb: ByteArray, crop: Crop, size: Size, cache: EmbeddingStore | None
-) -> Place:
+def _cut(rgb: ByteArray, crop: Crop) -> ByteArray:
     x0, y0, x1, y1 = crop.box
-    embedding = embed(engine, rgb[y0:y1, x0:x1], cache=cache)
-    return Place(engine.session(embedding), embedding.frame, crop, size)
+    return rgb[y0:y1, x0:x1]
 
 
 def _crops(size: Size, settings: EverythingSettings) -> tuple[Crop, ...]:
@@ -154,24 +154,16 @@ def _grids(settings: EverythingSettings) -> tuple[FloatArray, ...]:
     )
 
 
-def _found_in(
-    place: Place,
-    grid: FloatArray,
-    settings: EverythingSettings,
-    on_points: Callable[[int], None],
-    cancel: Callable[[], bool],
-) -> Masks:
-    """The candidates of one part; with ``skip_covered`` in rounds, leaving covered points out."""
-    filters = filters_of(settings)
-    found = candidates(place, grid[:0], filters)
-    for points in coarse_to_fine(grid) if settings.skip_covered else (grid,):
-        asked = points
-        if settings.skip_covered:
-            asked = points[~_covered(found, points, place)]
-            on_points(len(points) - len(asked))
-        more = candidates(place, asked, filters, on_points=on_points, cancel=cancel)
-        found = concat([found, more])
-    return found
+def _count(grid: FloatArray, settings: EverythingSettings) -> int:
+    """Points to ask for on a part, if it has so many cells."""
+    return math.ceil(settings.point_share * len(grid))
+
+
+def _asked(embedding: ImageEmbedding, grid: FloatArray, settings: EverythingSettings) -> FloatArray:
+    """The points to ask for on a part, as shares of its width and height: (P, 2)."""
+    if settings.point_share == 1:
+        return grid
+    return unlike_points(embedding, _count(grid, settings))
 
 
 def filters_of(settings: EverythingSettings) -> Filters:
@@ -183,21 +175,6 @@ def filters_of(settings: EverythingSettings) -> Filters:
         mask_threshold=settings.mask_threshold,
         crop_edge_distance=settings.crop_edge_distance,
     )
-
-
-def _covered(found: Masks, points: FloatArray, place: Place) -> BoolArray:
-    """Which points lie where two others have found the same thing, no part of it: (P,) bool.
-
-    Of the masks that a point got, the smallest counts: a larger one may hold parts that nobody has
-    asked for.
-    """
-    x0, y0, x1, y1 = place.crop.box
-    order = np.lexsort((found.area, found.point[:, 0], found.point[:, 1]))
-    _, first = np.unique(found.point[order], axis=0, return_index=True)
-    pixels = np.floor(points * np.array([x1 - x0, y1 - y0])) + np.array([x0, y0])
-    inside = contains(found[order[first]], pixels.astype(np.int64))
-    covered: BoolArray = np.count_nonzero(inside, axis=0) >= AGREEING
-    return covered
 
 
 def _settled(masks: Masks, settings: EverythingSettings, *, crops_compete: bool) -> Masks:

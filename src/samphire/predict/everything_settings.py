@@ -40,7 +40,8 @@ class EverythingSettings:
             alone, as published.
         max_containment: with ``mask_nms_iou``: of two masks that share more than this part of the
             smaller one, the better one stays, so parts or wholes go; None: both stay.
-        skip_covered: ask coarse to fine, and leave out points whose object two others agree on.
+        point_share: below 1, ask for so large a share of a grid's number of points, but where the
+            embedding's cells are least like each other, see ``grid.py``.
     """
 
     points_per_side: int = 32
@@ -58,7 +59,7 @@ class EverythingSettings:
     min_region_area: int = 0
     mask_nms_iou: float | None = None
     max_containment: float | None = None
-    skip_covered: bool = False
+    point_share: float = 1.0
 
     def __post_init__(self) -> None:
         for name, least, most in _RANGES:
@@ -74,7 +75,14 @@ class EverythingSettings:
             raise ValueError(f"crop_overlap={self.crop_overlap}: expected below 1")
         if self.max_containment is not None and self.mask_nms_iou is None:
             raise ValueError("max_containment goes with mask_nms_iou: set both")
+        if not self.point_share > 0:
+            raise ValueError(f"point_share={self.point_share}: expected above 0")
         if self.point_grids is not None:
+            if self.point_share < 1:
+                raise ValueError(
+                    f"point_share={self.point_share} with point_grids: give one of them, as both "
+                    "say where to ask"
+                )
             object.__setattr__(self, "point_grids", _checked(self.point_grids, self.crop_layers))
 
     def equal(self, other: "EverythingSettings") -> bool:
@@ -98,6 +106,7 @@ _RANGES = (
     ("min_region_area", 0, _INFINITE),
     ("mask_nms_iou", 0, 1),
     ("max_containment", 0, 1),
+    ("point_share", 0, 1),
 )
 
 
@@ -129,7 +138,7 @@ DEFAULT = EverythingSettings()
 
 # How they compare stands in docs/reference/everything.md.
 PRESETS = {
-    "fast": replace(DEFAULT, skip_covered=True),
+    "fast": replace(DEFAULT, point_share=0.29),
     "default": DEFAULT,
     "thorough": replace(
         DEFAULT, crop_layers=1, crop_points_downscale=2.0, min_region_area=100, mask_nms_iou=0.9

@@ -1,11 +1,14 @@
-"""The prompts of everything mode: points in even rows and columns.
+"""The prompts of everything mode: points in even rows and columns, or where the image differs.
 
-Source: Kirillov et al. 2023, appendix B; segment-anything ``utils/amg.py``.
+Source of the grids: Kirillov et al. 2023, appendix B; segment-anything ``utils/amg.py``.
 """
+
+import math
 
 import numpy as np
 
 from samphire.arrays import FloatArray
+from samphire.embedding import ImageEmbedding
 
 
 def point_grid(per_side: int) -> FloatArray:
@@ -47,21 +50,36 @@ def layer_grids(per_side: int, layers: int, downscale: float) -> tuple[FloatArra
     return tuple(point_grid(count) for count in (per_side, *counts))
 
 
-def coarse_to_fine(points: FloatArray) -> tuple[FloatArray, ...]:
-    """A grid's points in two rounds: every second of every second row, then the rest.
+def unlike_points(embedding: ImageEmbedding, count: int) -> FloatArray:
+    """Points on the cells of an embedding that are least like each other.
 
-    So the second round can leave out what masks of the first have covered, and a large object is
-    asked for less often.
+    Farthest first: each point is the cell whose vector points farthest away from those of all
+    before it; the first is that farthest from their mean. So a large even surface is asked for a
+    few times, and a small odd thing once. Source: Gonzalez 1985, "Clustering to minimize the
+    maximum intercluster distance".
 
     Args:
-        points: (P, 2), from :func:`point_grid`; other points are one round.
+        embedding: of the image, or of a part of it.
+        count: points, at least 1; there are no more than cells on the image.
 
     Returns:
-        the same points, each in one round; no round is empty.
+        (count, 2) float64, x and y in (0, 1), as shares of width and height, row by row.
     """
-    per_side = int(np.sqrt(len(points)))
-    if per_side**2 != len(points):
-        return (points,)
-    row, column = np.divmod(np.arange(len(points)), per_side)
-    early = (row % 2 == 1) & (column % 2 == 1)
-    return tuple(chosen for chosen in (points[early], points[~early]) if len(chosen))
+    frame = embedding.frame
+    stride = frame.input_side / embedding.features.shape[-1]
+    height = math.ceil(frame.resized.height / stride)
+    width = math.ceil(frame.resized.width / stride)
+    cells = embedding.features[0, :, :height, :width].reshape(-1, height * width).T
+    unit = cells / np.maximum(np.linalg.norm(cells, axis=1, keepdims=True), np.float32(1e-12))
+    likeness = unit @ unit.mean(axis=0)  # to the most similar of those before
+    chosen: list[int] = []
+    while len(chosen) < min(count, len(unit)):
+        chosen.append(int(np.argmin(likeness)))
+        to_this = unit @ unit[chosen[-1]]
+        likeness = to_this if len(chosen) == 1 else np.maximum(likeness, to_this)
+        likeness[chosen[-1]] = np.inf
+    y, x = np.divmod(np.sort(chosen), width)
+    places = frame.to_original((np.stack([x, y], axis=1) + 0.5) * stride)
+    shares = places / np.array([frame.original.width, frame.original.height])
+    inside: FloatArray = np.minimum(shares, 1 - 1e-6)  # the last cells may lie half outside
+    return inside
