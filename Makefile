@@ -37,6 +37,7 @@ bench: install ## how fast it is: the encoder, clicks, everything, start; hours,
 	$(BIN)/python benchmarks/everything.py
 	$(BIN)/python benchmarks/everything.py --same-masks
 	$(BIN)/python benchmarks/start.py
+	$(BIN)/python benchmarks/rewrites.py
 
 docs: install ## the documentation site, in site/index.html; warnings fail, no network
 	$(BIN)/python docs/generate.py

@@ -209,3 +209,33 @@ def test_a_round_of_starts_is_the_whole_the_interpreter_and_one_process_of_parts
 
 def test_both_sides_of_a_start_click_on_the_same_point(script):
     assert script("start").POINT == script("start_parts").POINT
+
+
+@pytest.mark.slow
+@pytest.mark.weights
+@pytest.mark.parametrize(
+    "part",
+    [
+        *("vit_t: stem", "vit_t: a bottleneck", "vit_t: a block of windows", "vit_t: neck"),
+        *("click: transformer", "click: upscaling", "everything: a mask cut out"),
+    ],
+)
+def test_both_sides_of_a_rewrite_do_the_same_work(script, vit_t, part):
+    plain, fast = (
+        script("rewrites").work(part, path).call({})["result"] for path in ("plain", "fast")
+    )
+    assert plain.std() > 0
+    np.testing.assert_allclose(fast, plain, atol=1e-5 * np.abs(plain).max())
+
+
+def test_a_rewrites_gain_is_of_its_medians(script):
+    row = {"difference": 2e-6, "allocator": "default"}
+    rows = [
+        row | {"name": name, "allocator": allocator, "median_seconds": seconds}
+        for name, allocator, seconds in [
+            *(("plain", "default", 0.4), ("plain", "kept", 0.3)),
+            *(("fast", "default", 0.1), ("fast", "kept", 0.1)),
+        ]
+    ]
+    table = script("rewrites").tables({"click: upscaling": {"rows": rows}})
+    assert "| click: upscaling | 400 ms | 300 ms | 100 ms | 100 ms | 4.0 | 3.0 | 2.0e-06 |" in table
