@@ -48,5 +48,5 @@ format: install ## let ruff format and fix
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-clean: ## remove what make made (the weights cache stays)
+clean: ## remove what make made (the weights cache and .benchmarks stay)
 	rm -rf $(VENV) site .cache docs/tutorial/first-masks.md samphire-demo.png .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

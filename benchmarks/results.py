@@ -15,7 +15,7 @@ from samphire import atomic
 
 ROOT = Path(__file__).parents[1]
 REFERENCE = ROOT / "docs" / "reference"
-WORK = ROOT / ".benchmarks"  # not .cache: the documentation's generator empties that
+WORK = ROOT / ".benchmarks"  # not .cache: `zensical build --clean` empties that
 # Products that show what the machine can do, and the FLOPs of one.
 PRODUCTS = {"torch.mm": 2.0 * 2048**3, "packed product": 2.0 * 4096 * 768 * 3072}
 PACKAGES = (

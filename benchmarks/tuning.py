@@ -251,49 +251,58 @@ def gathered(
         for name in runs
         if (work / name / "measured.json").exists()
     }
-    classes = {row["name"]: row["each"] for row in known if "each" in row} | {
-        name: record["protocols"]["semantic"]["after"]
-        for name, record in found.items()
-        if "semantic" in record["protocols"]
-    }
     rows: list[dict[str, Any]] = []
     for name in runs:
         if name in found:
-            rows += rows_of(found[name], classes)
+            rows += rows_of(found[name])
         else:
             rows += [dict(row) for row in known if row["name"] == name]
-    return rows
+    classes = {row["name"]: row["each"] for row in rows if "each" in row}
+    return [compared(row, classes) if "each" in row else row for row in rows]
 
 
-def rows_of(
-    record: Mapping[str, Any], classes: Mapping[str, Sequence[float]]
-) -> list[dict[str, Any]]:
-    """A row for each way of asking; ``classes`` is the Dice of each case of the semantic runs."""
-    from samphire.evaluation.intervals import (  # noqa: PLC0415
-        bootstrap_interval,
-        paired_interval,
-    )
+def rows_of(record: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """A row for each way of asking; where classes were learned, with the Dice of each case."""
+    from samphire.evaluation.intervals import bootstrap_interval  # noqa: PLC0415
 
-    name = record["name"]
-    decoder = f"{name.partition('/')[0]}/decoder"
     rows = []
     for protocol, its in record["protocols"].items():
         groups, after = its["groups"], its["after"]
         row = {key: value for key, value in record.items() if key != "protocols"}
         row |= {"protocol": protocol, "cases": len(groups)}
         row["dice"] = asdict(bootstrap_interval(after, groups))
-        before, everywhere = its["before"], None
         if protocol == "semantic":
-            row["each"] = after
-            before = classes.get(decoder) if name != decoder else None
-            everywhere = classes.get(f"{name}-everywhere")
-        if before is not None:
-            row["base_dice"] = sum(before) / len(before)
-            row["difference"] = asdict(paired_interval(before, after, groups))
-        if everywhere is not None:
-            row["minus_everywhere"] = asdict(paired_interval(everywhere, after, groups))
+            row |= {"groups": groups, "each": after}
+        elif its["before"] is not None:
+            row |= difference("base", its["before"], after, groups)
         rows.append(row)
     return rows
+
+
+def compared(row: Mapping[str, Any], classes: Mapping[str, Sequence[float]]) -> dict[str, Any]:
+    """A row of classes with its differences; ``classes``: the Dice of each case, by run."""
+    name, after, groups = row["name"], row["each"], row["groups"]
+    decoder, everywhere = f"{name.partition('/')[0]}/decoder", f"{name}-everywhere"
+    made = dict(row)
+    if name != decoder and decoder in classes:
+        made |= difference("base", classes[decoder], after, groups)
+    elif name != decoder:
+        print(f"{name} has nothing to compare with: run {decoder}", file=sys.stderr)
+    if everywhere in classes:
+        made |= difference("everywhere", classes[everywhere], after, groups)
+    return made
+
+
+def difference(
+    what: str, before: Sequence[float], after: Sequence[float], groups: Sequence[str]
+) -> dict[str, Any]:
+    """Mean Dice of what a run is compared with, and the paired difference."""
+    from samphire.evaluation.intervals import paired_interval  # noqa: PLC0415
+
+    return {
+        f"{what}_dice": sum(before) / len(before),
+        f"minus_{what}": asdict(paired_interval(before, after, groups)),
+    }
 
 
 def alone(*arguments: str) -> str:
@@ -435,7 +444,7 @@ def runs_table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     ]
     lines += [
         f"| {row['name']} | {row['protocol']} | {spread(row['dice'])} | "
-        f"{number(row.get('base_dice'))} | {spread(row.get('difference'), sign='+')} | "
+        f"{number(row.get('base_dice'))} | {spread(row.get('minus_base'), sign='+')} | "
         f"{row['trained_parameters']:,} | {row['file_bytes'] / 1e6:.1f} MB | "
         f"{row['seconds_an_epoch']:.0f} s | {row['peak_bytes'] / 1e6:.0f} MB |"
         for row in rows

@@ -52,9 +52,9 @@ def test_the_base_of_classes_is_the_frozen_encoder_and_of_prompts_the_untuned_mo
     rows = tuning.gathered([*names, "not/yet"], tmp_path)
     by_name = {row["name"]: row for row in rows}
     assert list(by_name) == names
-    assert "difference" not in by_name[names[0]]
-    assert by_name[names[1]]["difference"]["mean"] == pytest.approx((0.2 + 0.3 + 0.2) / 3)
-    assert by_name[names[2]]["difference"]["mean"] == pytest.approx(0.1)
+    assert "minus_base" not in by_name[names[0]]
+    assert by_name[names[1]]["minus_base"]["mean"] == pytest.approx((0.2 + 0.3 + 0.2) / 3)
+    assert by_name[names[2]]["minus_base"]["mean"] == pytest.approx(0.1)
     assert by_name[names[1]]["minus_everywhere"]["mean"] == pytest.approx(0.1 / 3)
     table = tuning.table({"runs": rows})
     assert "| polyps-semantic/lora | semantic | 0.767 (0.700 to 0.800) | 0.533 | +0.233 (" in table
@@ -67,7 +67,7 @@ def test_rows_measured_elsewhere_stay_and_are_compared_with(tuning, tmp_path):
     known = tuning.gathered(names, tmp_path / "then")
     rows = tuning.gathered(names, tmp_path / "now", json.loads(json.dumps(known)))
     assert rows[0] == known[0]
-    assert rows[1]["difference"]["mean"] == pytest.approx((0.2 + 0.3 + 0.2) / 3)
+    assert rows[1]["minus_base"]["mean"] == pytest.approx((0.2 + 0.3 + 0.2) / 3)
 
 
 def test_the_page_shows_the_committed_table(tuning):

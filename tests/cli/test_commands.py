@@ -231,3 +231,17 @@ def test_doctors_self_test_is_good_with_the_real_weights(vit_t):
 @pytest.mark.weights
 def test_the_real_weights_verify(vit_t):
     assert invoke("models", "verify", "vit_t").stdout.startswith("vit_t: good")
+
+
+def test_the_end_does_not_look_for_garbage():
+    script = (
+        "import atexit, gc, sys\n"
+        "atexit.register(lambda: print(gc.get_freeze_count() > 0, gc.get_threshold()[0]))\n"
+        "sys.argv = ['samphire', '--version']\n"
+        "from samphire.cli.__main__ import main\n"
+        "main()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "True 100000"

@@ -104,8 +104,9 @@ def test_nothing_found_is_no_masks_in_every_path(scene, picture):
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 300), (6, 6), (200, 1)])
 @pytest.mark.parametrize("layers", [0, 2])
-def test_tiny_and_thin_pictures_do_not_crash(tiny_engine, shape, layers):
-    settings = replace(ALL, points_per_side=2, crop_layers=layers)
+@pytest.mark.parametrize("share", [1, 0.5])
+def test_tiny_and_thin_pictures_do_not_crash(tiny_engine, shape, layers, share):
+    settings = replace(ALL, points_per_side=2, crop_layers=layers, point_share=share)
     masks = segment_everything(tiny_engine, np.zeros((*shape, 3), np.uint8), settings)
     assert (masks.size.height, masks.size.width) == shape
     assert (masks.area > 0).all()
@@ -158,6 +159,23 @@ def test_a_share_of_the_points_lies_on_cells_of_the_embedding(scene, picture):
     expected = unlike_points(embedding, 5) * SIDE
     np.testing.assert_allclose(scene.asked, expected)
     assert progress[-1] == (5, 5)
+
+
+def test_a_share_is_asked_of_each_crop(tiny_engine, rng):
+    scene = Scene(tiny_engine, [])
+    large = rng.integers(0, 256, (128, 128, 3), np.uint8)
+    settings = replace(ALL, crop_layers=1, point_share=0.3)  # of 16 points
+    segment_everything(scene, large, settings)
+    assert len(scene.asked) == 5 * 5  # of the whole and of each of its four crops
+
+
+def test_the_preset_fast_asks_less_than_a_third(tiny_engine, picture):
+    asked = {}
+    for name in ("fast", "default"):
+        scene = Scene(tiny_engine, [])
+        segment_everything(scene, picture, replace(PRESETS[name], points_per_side=6))
+        asked[name] = len(scene.asked)
+    assert 0 < 3 * asked["fast"] < asked["default"] == 36
 
 
 def test_progress_is_whole_where_there_are_fewer_cells_than_points(scene, picture):

@@ -44,30 +44,6 @@ class Question:
     heads: int
 
 
-class SelfAttention:
-    """Tokens ask tokens, with packed weights.
-
-    Args:
-        attention: plain; its weights are copied.
-    """
-
-    def __init__(self, attention: Attention) -> None:
-        self._heads = attention.num_heads
-        self._queries, self._keys, self._values, self._out = (
-            Linear(part.weight, part.bias, rows=TOKENS)
-            for part in (attention.q_proj, attention.k_proj, attention.v_proj, attention.out_proj)
-        )
-
-    def __call__(self, placed: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
-        """Tokens with and without their positions, (B, P, C) each -> (B, P, C)."""
-        queries, keys, values = (
-            projected.unflatten(2, (self._heads, -1)).transpose(1, 2)  # (B, H, P, d)
-            for projected in (self._queries(placed), self._keys(placed), self._values(tokens))
-        )
-        shares = (queries * queries.shape[3] ** -0.5 @ keys.mT).softmax(3)
-        return self._out((shares @ values).transpose(1, 2).flatten(2))
-
-
 class TokensAsk:
     """Tokens ask an image that is not projected.
 
@@ -93,11 +69,11 @@ class TokensAsk:
 
 
 class ImageAsks:
-    """An image that is not projected asks tokens.
+    """The image asks tokens.
 
     Args:
         attention: plain, of H heads; its weights are copied.
-        shared: the image's queries, (N, H * d), are there already.
+        shared: the image is projected already, its queries are (N, H * d); else it never is.
     """
 
     def __init__(self, attention: Attention, *, shared: bool) -> None:

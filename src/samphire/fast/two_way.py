@@ -16,7 +16,7 @@ from typing import cast
 import torch
 from torch import nn
 
-from samphire.fast.folded_attention import TOKENS, ImageAsks, Question, SelfAttention, TokensAsk
+from samphire.fast.folded_attention import TOKENS, ImageAsks, Question, TokensAsk
 from samphire.fast.packed import Linear
 from samphire.fast.workspace import Workspace
 from samphire.model.two_way_transformer import (
@@ -61,13 +61,13 @@ class TwoWay:
     """A :class:`~samphire.model.two_way_transformer.TwoWayTransformer`, compiled.
 
     Args:
-        transformer: plain, of one layer at least; its weights are copied.
+        transformer: plain, of one layer at least; the weights of its linear maps are copied.
     """
 
     def __init__(self, transformer: TwoWayTransformer) -> None:
         layers = cast("list[TwoWayAttentionBlock]", list(transformer.layers))
         self._layers = [_Layer(layer, first=layer is layers[0]) for layer in layers]
-        self._ask_shared = AskShared(layers[0].cross_attn_token_to_image)
+        self._ask_shared = _AskShared(layers[0].cross_attn_token_to_image)
         self._shared_queries = _packed(layers[0].cross_attn_image_to_token.q_proj, IMAGE_TOKENS)
         later = [layer.cross_attn_token_to_image for layer in layers[1:]]
         self._asks = [TokensAsk(each) for each in [*later, transformer.final_attn_token_to_image]]
@@ -119,13 +119,13 @@ class _Layer:
     """What a layer does with tokens alone, and its weights for the image.
 
     Args:
-        layer: plain; its weights are copied.
+        layer: plain; the weights of its linear maps are copied.
         first: its image is that of all objects.
     """
 
     def __init__(self, layer: TwoWayAttentionBlock, *, first: bool) -> None:
         self._skip = layer.skip_first_layer_pe
-        self._attention = SelfAttention(layer.self_attn)
+        self._attention = _SelfAttention(layer.self_attn)
         self._norm1, self._norm2, self._norm3 = layer.norm1, layer.norm2, layer.norm3
         self._widen, self._act = _packed(layer.mlp.lin1, TOKENS), layer.mlp.act
         self._narrow = _packed(layer.mlp.lin2, TOKENS)
@@ -149,7 +149,31 @@ class _Layer:
         return normalised
 
 
-class AskShared:
+class _SelfAttention:
+    """Tokens ask tokens, with packed weights.
+
+    Args:
+        attention: plain; its weights are copied.
+    """
+
+    def __init__(self, attention: Attention) -> None:
+        self._heads = attention.num_heads
+        self._queries, self._keys, self._values, self._out = (
+            _packed(part, TOKENS)
+            for part in (attention.q_proj, attention.k_proj, attention.v_proj, attention.out_proj)
+        )
+
+    def __call__(self, placed: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
+        """Tokens with and without their positions, (B, P, C) each -> (B, P, C)."""
+        queries, keys, values = (
+            projected.unflatten(2, (self._heads, -1)).transpose(1, 2)  # (B, H, P, d)
+            for projected in (self._queries(placed), self._keys(placed), self._values(tokens))
+        )
+        shares = (queries * queries.shape[3] ** -0.5 @ keys.mT).softmax(3)
+        return self._out((shares @ values).transpose(1, 2).flatten(2))
+
+
+class _AskShared:
     """Tokens of all objects ask one projected image, in one product a head.
 
     Args:

@@ -88,7 +88,9 @@ def segment_everything(
     for crop, embedding in embedded:
         place = Place(engine.session(embedding), embedding.frame, crop, size)
         points = _asked(embedding, grids[crop.layer], settings)
-        on_points(_count(grids[crop.layer], settings) - len(points))
+        left_out = _count(grids[crop.layer], settings) - len(points)
+        if left_out:
+            on_points(left_out)
         rivals = candidates(place, points, filters, on_points=on_points, cancel=cancel)
         found.append(rivals[box_nms(rivals.boxes, best_first(rivals), settings.box_nms_iou)])
     masks = _settled(concat(found), settings, crops_compete=len(found) > 1)

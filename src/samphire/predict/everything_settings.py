@@ -41,7 +41,7 @@ class EverythingSettings:
         max_containment: with ``mask_nms_iou``: of two masks that share more than this part of the
             smaller one, the better one stays, so parts or wholes go; None: both stay.
         point_share: below 1, ask for so large a share of a grid's number of points, but where the
-            embedding's cells are least like each other, see ``grid.py``.
+            embedding's cells are least like each other, see ``grid.py``; one a cell at most.
     """
 
     points_per_side: int = 32

@@ -54,9 +54,9 @@ def unlike_points(embedding: ImageEmbedding, count: int) -> FloatArray:
     """Points on the cells of an embedding that are least like each other.
 
     Farthest first: each point is the cell whose vector points farthest away from those of all
-    before it; the first is that farthest from their mean. So a large even surface is asked for a
-    few times, and a small odd thing once. Source: Gonzalez 1985, "Clustering to minimize the
-    maximum intercluster distance".
+    before it; the first is that farthest from their mean. So a large even surface gets fewer points
+    than a grid has on it, and small things that look odd get theirs. Source: Gonzalez 1985,
+    "Clustering to minimize the maximum intercluster distance".
 
     Args:
         embedding: of the image, or of a part of it.
@@ -79,7 +79,8 @@ def unlike_points(embedding: ImageEmbedding, count: int) -> FloatArray:
         likeness = to_this if len(chosen) == 1 else np.maximum(likeness, to_this)
         likeness[chosen[-1]] = np.inf
     y, x = np.divmod(np.sort(chosen), width)
-    places = frame.to_original((np.stack([x, y], axis=1) + 0.5) * stride)
-    shares = places / np.array([frame.original.width, frame.original.height])
-    inside: FloatArray = np.minimum(shares, 1 - 1e-6)  # the last cells may lie half outside
-    return inside
+    begin = np.stack([x, y], axis=1) * stride
+    resized = np.array([frame.resized.width, frame.resized.height])
+    centres = (begin + np.minimum(begin + stride, resized)) / 2  # the last may end with the picture
+    shares: FloatArray = centres / resized
+    return shares
