@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import partial
 from types import ModuleType
 
+import click
 import cv2
 import numpy as np
 import pytest
@@ -44,7 +45,7 @@ def open_as(tmp_path, monkeypatch):
 
     def opened(dataset):
         finder = ModuleType("samphire.samples.find")
-        finder.open_data = lambda path, window: replace(dataset, name=path.name)
+        finder.open_data = lambda path, classes, window: replace(dataset, name=path.name)
         monkeypatch.setitem(sys.modules, finder.__name__, finder)
 
     return opened
@@ -137,3 +138,52 @@ def test_wrong_usage_exits_with_2(open_as):
     for arguments in (["nowhere"], ["set", "--output", "sheet.jpg"]):
         result = CliRunner().invoke(cli, ["data", "check", *arguments])
         assert result.exit_code == 2, result.output
+
+
+@pytest.fixture
+def class_maps(tmp_path):
+    """Pictures whose masks hold classes 1 and 2, and 255 for pixels that do not count."""
+    values = np.zeros((40, 40), np.uint8)
+    values[5:20, 5:20], values[22:36, 22:36], values[:, 38:] = 1, 2, 255
+    for name, pixels in (("images", None), ("masks", values)):
+        (tmp_path / "maps" / name).mkdir(parents=True)
+        for at in range(3):
+            shown = labelled(at).image if pixels is None else pixels
+            cv2.imwrite(str(tmp_path / "maps" / name / f"{at}.png"), shown)
+    return tmp_path / "maps"
+
+
+def test_maps_of_classes_are_read_by_the_names_given_and_a_strange_number_is_told(class_maps):
+    result = check(class_maps, "--classes", "cat, dog")
+    assert result.return_value == 0, result.stdout
+    assert "6 objects (cat 3, dog 3)" in result.stdout
+    path = class_maps / "masks" / "1.png"
+    values = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    values[10, 10] = 7
+    cv2.imwrite(str(path), values)
+    result = check(class_maps, "--classes", "cat,dog")
+    assert result.return_value == 1
+    errors = [line for line in result.stdout.splitlines() if line.startswith("error")]
+    assert len(errors) == 1
+    assert "1.png holds 1, 2, 7, 255 besides 0, and there are 2 classes" in errors[0]
+
+
+def test_without_the_names_the_message_says_which_option_gives_them(class_maps):
+    result = check(class_maps)
+    assert result.return_value == 1
+    assert "give --classes (in Python classes=)" in result.stdout
+
+
+def test_names_are_refused_that_named_data_does_not_have(open_as):
+    open_as(DataSet("", "COCO instances", samples(), ("zebra",), named=("thing",)))
+    result = check("set", "--classes", "zebra")
+    assert isinstance(result.exception, click.UsageError)
+    assert "set has the classes thing, and the names given would call thing zebra" in str(
+        result.exception
+    )
+
+
+@pytest.mark.parametrize("named", [("1",), ("object",), ("zebra",), ()])
+def test_data_may_be_given_names_that_only_numbers_its_classes(open_as, named):
+    open_as(DataSet("", "pairs", samples(), ("zebra",), named=named))
+    assert check("set", "--classes", "zebra").return_value == 0

@@ -15,7 +15,10 @@ from click.testing import CliRunner
 from tuning.discs import read
 
 import samphire
+from samphire.adapters import METHODS
+from samphire.adapters.lora import Lora
 from samphire.cli.__main__ import cli
+from samphire.cli.tune_data import data_and_settings
 from samphire.samples.split_file import load_splits
 from samphire.tuning.settings import make_settings, of_toml
 from samphire.weights.adapter_file import load_adapter
@@ -179,6 +182,7 @@ def test_settings_come_from_the_file_and_options_go_over_them(tmp_path):
         (["--task", "semantic", "--classes", "a"], lambda s: not s.interactive),
         (["--task", "both", "--classes", "a, b"], lambda s: s.adaptation.classes == ("a", "b")),
         (["--task", "interactive"], lambda s: not s.semantic),
+        (["--task", "interactive", "--classes", "a,b"], lambda s: not s.adaptation.classes),
         (["--epochs", "7"], lambda s: s.epochs == 7),
         (["--seed", "9"], lambda s: s.seed == 9),
         (["--seed", "0"], lambda s: s.seed == 0),
@@ -221,6 +225,8 @@ def test_a_yes_or_no_is_an_option_without_a_value_or_a_boolean_of_the_file(tmp_p
         ([".", "--output", "run", "--splits", "none.json"], "none.json: no such file"),
         ([".", "--output", "run", "--model", "vit_x"], "vit_x"),
         (["--print-config", "--task", "semantic"], "need names of classes"),
+        (["--print-config", "--task", "semantic", "--classes", "a,,b"], "different names"),
+        (["nowhere", "--print-config"], "nowhere: no such file"),
         (["--print-config", "--rank", "4"], "no setting 'rank'"),
         (["--print-config", "--config", "none.toml"], "none.toml"),
         (["--print-config", "--method", "lora", "--blocks", "some"], "blocks"),
@@ -238,3 +244,122 @@ def test_data_without_named_classes_asks_for_them(folder, tiny_weights, tmp_path
     assert done.exit_code == 2
     assert "give --classes" in done.output
     assert not (tmp_path / "run").exists()
+
+
+def test_the_methods_offered_are_those_of_the_table():
+    """The command line has a list of its own, as it has to load without torch."""
+    offered = next(each for each in cli.commands["tune"].params if each.name == "method")
+    assert set(offered.type.choices) == set(METHODS)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("method = 3", "method 3: expected a name, or a table"),
+        ('classes = "polyp"', "expected a list of names"),
+        *(
+            (f"{name} = {value}", f"{name}={value}")
+            for name in ("learning_rate", "new_learning_rate", "clip")
+            for value in ("nan", "inf", "0.0", "-1.0")
+        ),
+        ("weight_decay = inf", "weight_decay inf"),
+        ("weight_decay = nan", "weight_decay nan"),
+        ("warm_up = nan", "warm_up nan"),
+    ],
+)
+def test_a_file_with_settings_that_cannot_be_is_wrong_usage(text, says, tmp_path):
+    path = tmp_path / "tune.toml"
+    path.write_text(text, encoding="utf-8")
+    done = tune("--print-config", "--config", path)
+    assert done.exit_code == 2, done.output
+    assert says in " ".join(done.output.split())
+
+
+def test_a_text_is_the_methods_name(tmp_path):
+    path = tmp_path / "tune.toml"
+    path.write_text('method = "lora"\n', encoding="utf-8")
+    printed = tune("--print-config", "--config", path, "--rank", 3)
+    assert printed.exit_code == 0, printed.output
+    assert make_settings(of_toml(printed.stdout)).adaptation.method == Lora(rank=3)
+    assert make_settings({"method": "lora"}).adaptation.method == Lora()
+
+
+@pytest.fixture
+def coco(tmp_path):
+    """One picture with one object, of the category thing."""
+    cv2.imwrite(str(tmp_path / "a.png"), read(0, 1).image)
+    height, width = read(0, 1).image.shape[:2]
+    document = {
+        "images": [{"id": 1, "file_name": "a.png", "width": width, "height": height}],
+        "categories": [{"id": 4, "name": "thing"}],
+        "annotations": [
+            {"id": 1, "image_id": 1, "category_id": 4, "iscrowd": 0, "area": 50,
+             "bbox": [2, 2, 10, 10], "segmentation": [[2, 2, 12, 2, 12, 12]]},
+        ],
+    }  # fmt: skip
+    path = tmp_path / "instances.json"
+    path.write_text(json.dumps(document), encoding="utf-8")
+    return path
+
+
+def test_printed_settings_have_the_classes_that_the_data_names(coco):
+    printed = tune(coco, "--task", "semantic", "--print-config")
+    assert printed.exit_code == 0, printed.output
+    assert make_settings(of_toml(printed.stdout)).adaptation.classes == ("thing",)
+
+
+@pytest.mark.parametrize("task", ["semantic", "both", "interactive"])
+def test_classes_are_refused_that_named_data_does_not_have(coco, task, tmp_path, tiny_weights):
+    given = [coco, "--task", task, "--classes", "zebra", "--model", tiny_weights]
+    for rest in (["--print-config"], ["--output", tmp_path / "run"]):
+        done = tune(*given, *rest)
+        assert done.exit_code == 2
+        assert "has the classes thing" in " ".join(done.output.split())
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--classes", "left kidney,lung"], True),
+        (["--classes", "lung,Kidney_RIGHT"], True),
+        (["--classes", "lung-left,lung"], True),
+        (["--classes", "cleft,bright"], False),
+        (["--classes", "left_lung,lung", "--config", "quick.toml"], False),  # augment = "none"
+        (["--classes", "left_lung,lung", "--task", "interactive"], False),
+    ],
+)
+def test_mirrored_pictures_of_classes_that_name_a_side_are_told(arguments, said, folder, config):
+    given = [config if each == "quick.toml" else each for each in arguments]
+    task = [] if "--task" in given else ["--task", "semantic"]
+    done = tune(folder, *given, *task, "--print-config")
+    assert done.exit_code == 0, done.output
+    assert ("name a side" in done.stderr) is said
+    assert "name a side" not in done.stdout
+
+
+def test_the_run_has_that_note_among_those_of_its_data(folder):
+    given = {"task": "semantic", "classes": ["left lung", "right lung"]}
+    dataset, _ = data_and_settings(folder, given, None)
+    assert "Classes that name a side: left lung, right lung" in dataset.notes[-1]
+
+
+@pytest.mark.slow
+def test_maps_of_classes_teach_prompts_where_the_classes_have_names(
+    folder, config, tiny_weights, tmp_path
+):
+    for path in (folder / "masks").iterdir():
+        values = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+        values[0] = 255
+        cv2.imwrite(str(path), values)
+    given = [folder, "--epochs", 1, "--config", config, "--model", tiny_weights]
+    refused = tune(*given, "--output", tmp_path / "nothing")
+    assert refused.exit_code != 0
+    assert "give --classes" in refused.stderr
+    run = tmp_path / "run"
+    done = tune(*given, "--classes", "left,square", "--output", run)
+    assert done.exit_code == 0, done.output
+    assert "6 samples to train on" in done.stderr
+    assert load_adapter(run / "adapter.safetensors").adaptation.classes == ()
+    # the settings that are kept read the data in the same way
+    assert of_toml((run / "config.toml").read_text())["classes"] == ["left", "square"]

@@ -12,6 +12,7 @@ import torch
 from click.testing import CliRunner
 
 import samphire
+from samphire.adapters.lora import Lora
 from samphire.cli.__main__ import cli
 from samphire.samples.split_file import load_splits
 from samphire.tuning.settings import make_settings, of_toml
@@ -95,6 +96,14 @@ def test_the_file_of_settings_on_the_page_is_one_and_is_small():
     settings = make_settings(of_toml(body))
     assert settings.epochs < make_settings({}).epochs
     assert "small for the tutorial" in body
+
+
+def test_the_how_to_gives_the_wide_lora_that_classes_were_measured_with():
+    page = (DOCS / "how-to" / "tune.md").read_text(encoding="utf-8")
+    (body,) = re.findall(r'^```text title="wide.toml"\n(.*?)^```', page, re.M | re.S)
+    assert make_settings(of_toml(body)).adaptation.method == Lora(
+        rank=16, alpha=16.0, targets=("q", "v", "proj", "mlp"), blocks="last:2"
+    )
 
 
 def test_the_page_has_the_steps_that_it_promises():

@@ -193,6 +193,8 @@ def test_an_empty_yolo_file_has_no_objects_and_a_missing_one_is_told(tmp_path):
     assert [sample.id for sample in data.samples] == ["a.jpg"]
     assert len(data.samples[0].read().objects) == 0
     assert data.classes == ("cat", "dog")
+    renamed = open_data(tmp_path, classes=["a", "b"])
+    assert (renamed.classes, renamed.named) == (("a", "b"), ("cat", "dog"))
     assert data.notes == (
         "1 text without a picture left out: lost.txt.",
         "1 image without a text file (an empty one says: no objects) left out: b.jpg.",
@@ -240,6 +242,8 @@ def test_labelmes_names_are_classes_in_alphabetical_order(tmp_path):
     data = open_data(tmp_path)
     assert data.layout == "labelme"
     assert data.classes == ("cat", "dog")
+    renamed = open_data(tmp_path, classes=["a", "b"])
+    assert (renamed.classes, renamed.named) == (("a", "b"), ("cat", "dog"))
     first, second = (sample.read().objects for sample in data.samples)
     assert np.array_equal(first.to_array(), INSIDE[None])
     assert (first.label.tolist(), first.name) == ([2], ("dog",))

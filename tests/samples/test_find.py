@@ -165,7 +165,8 @@ def test_classes_must_be_as_many_as_the_data_has_and_in_its_order(tmp_path):
         open_data(tmp_path, classes=["x"])
     with pytest.raises(FileFormatError, match="in this order: artery, vein"):
         open_data(tmp_path, classes=["vein", "artery"])
-    assert open_data(tmp_path, classes=["A", "V"]).classes == ("A", "V")
+    renamed = open_data(tmp_path, classes=["A", "V"])
+    assert (renamed.classes, renamed.named) == (("A", "V"), ("artery", "vein"))
     with pytest.raises(FileFormatError, match="expected a list"):
         open_data(tmp_path, classes="vein")
 

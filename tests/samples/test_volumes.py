@@ -572,7 +572,8 @@ def test_a_damaged_dataset_json_is_one_error(tmp_path, text):
 
 def test_classes_must_be_as_many_as_the_data_names(tmp_path):
     nnunet(tmp_path)
-    assert nifti_samples(tmp_path, classes=("x", "y")).classes == ("x", "y")
+    renamed = nifti_samples(tmp_path, classes=("x", "y"))
+    assert (renamed.classes, renamed.named) == (("x", "y"), ("liver", "tumour"))
     with pytest.raises(FileFormatError, match=r"1 classes .*\(x\).* 2 \(liver, tumour\)"):
         nifti_samples(tmp_path, classes=("x",))
 

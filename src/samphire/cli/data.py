@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from samphire.cli.parsing import force_option, json_option, volume_window_option
+from samphire.cli.parsing import ClassNames, force_option, json_option, volume_window_option
 
 if TYPE_CHECKING:
     from samphire.images.window import Window
@@ -27,11 +27,23 @@ def data() -> None:
 @data.command()
 @click.argument("path", type=click.Path(exists=True, path_type=Path))
 @click.option("--output", metavar="FILE", help="A contact sheet, PNG: pictures with their masks.")
+@click.option(
+    "--classes",
+    type=ClassNames(),
+    default=(),
+    metavar="NAMES",
+    help="Of mask files whose numbers are classes, the first for 1: polyp, or liver,spleen.",
+)
 @volume_window_option
 @force_option
 @json_option
 def check(
-    path: Path, output: str | None, window: "Window | None", force: bool, as_json: bool
+    path: Path,
+    output: str | None,
+    classes: tuple[str, ...],
+    window: "Window | None",
+    force: bool,
+    as_json: bool,
 ) -> int:
     """Read labelled data once and tell what would spoil training; exits 1 on an error.
 
@@ -39,6 +51,7 @@ def check(
     Examples:
       samphire data check polyps/
       samphire data check coco/instances.json --output sheet.png
+      samphire data check organs/ --classes liver,spleen
 
     Finds files that cannot be read, masks of another size or with strange values, pictures without
     objects, tiny objects, classes without examples, and leaks: a patient, a picture or its copy in
@@ -47,12 +60,12 @@ def check(
     from tqdm import tqdm
 
     from samphire.batch.local import check_free
+    from samphire.cli.labelled import open_labelled
     from samphire.samples.check import check as check_data
-    from samphire.samples.find import open_data
 
     sheet = _sheet_path(output)
     check_free([sheet] if sheet else [], force=force)
-    dataset = open_data(path, window=window)
+    dataset = open_labelled(path, classes, window)
     with tqdm(total=len(dataset.samples), unit="sample", disable=None) as bar:
 
         def on_progress(done: int, _: int) -> None:

@@ -10,6 +10,7 @@ import click
 
 from samphire.cli.inputs import check_model
 from samphire.cli.parsing import (
+    ClassNames,
     cache_options,
     device_option,
     force_option,
@@ -56,6 +57,7 @@ CASES, BASE_CASES, SUMMARY = "cases.csv", "base-cases.csv", "summary.json"
 )
 @click.option(
     "--classes",
+    type=ClassNames(),
     metavar="NAMES",
     help="Of the data, with commas, the first for 1.  [default: the data's, else the adapter's]",
 )
@@ -90,7 +92,7 @@ def evaluate(  # noqa: PLR0913, PLR0917 - one parameter an option
     adapter: Path | None,
     split: str | None,
     splits_file: Path | None,
-    classes: str | None,
+    classes: tuple[str, ...] | None,
     window: "Window | None",
     clicks: int,
     tolerance: float,
@@ -197,16 +199,16 @@ def _window(data: Path, given: "Window | None", worn: "AdapterFile | None") -> "
 
 
 def _opened(
-    data: Path, classes: str | None, known: tuple[str, ...], window: "Window | None"
+    data: Path,
+    classes: tuple[str, ...] | None,
+    known: tuple[str, ...],
+    window: "Window | None",
 ) -> "DataSet":
     """The data, with the names given, its own, or those of the adapter."""
     from samphire.samples import open_data
 
     if classes is not None:
-        names = tuple(name.strip() for name in classes.split(","))
-        if not all(names) or len(set(names)) < len(names):
-            raise click.UsageError(f"--classes {classes!r}: expected different names with commas")
-        return open_data(data, classes=names, window=window)
+        return open_data(data, classes=classes, window=window)
     dataset = open_data(data, window=window)
     if dataset.classes or not known:
         return dataset

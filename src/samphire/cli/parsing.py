@@ -71,6 +71,23 @@ class VolumeWindow(click.ParamType["VolumeWindowValue"]):
             self.fail(str(error))
 
 
+class ClassNames(click.ParamType[tuple[str, ...]]):
+    """Names of classes with commas between them, the first for label 1."""
+
+    name = "names"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, ...]:
+        """The names, without the spaces around them."""
+        if isinstance(value, tuple):  # a default
+            return value
+        names = tuple(part.strip() for part in str(value).split(","))
+        if not all(names) or len(set(names)) < len(names):
+            self.fail(f"{value!r}: expected different names with commas")
+        return names
+
+
 class Bytes(click.ParamType[int]):
     """A number of bytes, for example 500MB."""
 

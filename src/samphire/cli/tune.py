@@ -7,6 +7,7 @@ import click
 
 from samphire.cli.inputs import check_model
 from samphire.cli.parsing import (
+    ClassNames,
     device_option,
     force_option,
     json_option,
@@ -15,7 +16,7 @@ from samphire.cli.parsing import (
     variant_option,
     volume_window_option,
 )
-from samphire.errors import SamphireError
+from samphire.errors import AdapterError, SamphireError
 
 if TYPE_CHECKING:
     from samphire.images.window import Window
@@ -37,7 +38,13 @@ TASKS = ("interactive", "semantic", "both")
     type=click.Choice(TASKS),
     help="Prompts, classes without prompts, or both.  [default: interactive]",
 )
-@click.option("--classes", metavar="NAMES", help="Of a semantic task: polyp, or liver,spleen.")
+@click.option(
+    "--classes",
+    type=ClassNames(),
+    metavar="NAMES",
+    help="Of the data, the first for 1: polyp, or liver,spleen. A semantic task learns them; "
+    "without names the numbers in mask files count objects.",
+)
 @click.option("--blocks", metavar="WHICH", help="Of the encoder, for the method: all, or last:2.")
 @click.option("--rank", type=click.IntRange(min=1), help="Of LoRA.  [default: 8]")
 @click.option("--epochs", type=click.IntRange(min=1), help="At most.  [default: 30]")
@@ -64,7 +71,7 @@ def tune(  # noqa: PLR0913, PLR0917 - one parameter an option
     output: str | None,
     method: str | None,
     task: str | None,
-    classes: str | None,
+    classes: tuple[str, ...] | None,
     blocks: str | None,
     rank: int | None,
     epochs: int | None,
@@ -99,20 +106,18 @@ def tune(  # noqa: PLR0913, PLR0917 - one parameter an option
         {
             "method": {"name": method, "blocks": blocks, "rank": rank},
             "task": task,
-            "classes": None if classes is None else [part.strip() for part in classes.split(",")],
+            "classes": None if classes is None else list(classes),
             "epochs": epochs,
             "seed": seed,
         },
     )
+    if data is not None and not Path(data).exists():
+        raise click.UsageError(f"{data}: no such file or folder")
     if print_config:
-        from samphire.tuning.settings import as_toml, make_settings
-
-        click.echo(as_toml(_used(make_settings, given)), nl=False)
+        click.echo(_printed(data, given, window), nl=False)
         return 0
     if data is None or output is None:
         raise click.UsageError("give DATA, and --output FOLDER for the run")
-    if not Path(data).exists():
-        raise click.UsageError(f"{data}: no such file or folder")
     if splits is not None and not Path(splits).is_file():
         raise click.UsageError(f"--splits {splits}: no such file")
     if Path(output).is_file():
@@ -156,9 +161,19 @@ def _given(config: str | None, options: dict[str, Any]) -> dict[str, Any]:
     return {**given, **{key: value for key, value in options.items() if value is not None}}
 
 
-def _used(make: Any, given: dict[str, Any]) -> Any:  # noqa: ANN401 - imported when it is used
-    """The settings; those that cannot be are wrong usage."""
+def _printed(data: str | None, given: dict[str, Any], window: "Window | None") -> str:
+    """The settings as TOML, those of a run with the data if there is any."""
+    from samphire.cli.tune_data import data_and_settings, sides
+    from samphire.tuning.settings import as_toml, given_classes, make_settings
+
     try:
-        return make(given)
-    except SamphireError as error:
+        settings = (
+            make_settings(given)
+            if data is None
+            else data_and_settings(Path(data), given, window)[1]
+        )
+    except AdapterError as error:
         raise click.UsageError(str(error)) from error
+    for note in sides(settings):
+        click.echo(note, err=True)
+    return as_toml(settings, classes=given_classes(given))

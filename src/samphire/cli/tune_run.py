@@ -17,13 +17,13 @@ from tqdm import tqdm
 from samphire import atomic
 from samphire.cache import Cache, cache_dir, shown_bytes
 from samphire.cli import tune_results
+from samphire.cli.tune_data import data_and_settings
 from samphire.engines.load import load
 from samphire.engines.torch_engine import TorchEngine
 from samphire.errors import AdapterError
 from samphire.evaluation.report import write_cases
 from samphire.images.window import Window
 from samphire.samples import DataSet, Sample, Split
-from samphire.samples.find import open_data
 from samphire.samples.split import SPLITS as SPLIT_NAMES
 from samphire.samples.split import Splits, check_splits, make_splits, subset
 from samphire.samples.split_file import load_splits, save_splits
@@ -43,7 +43,7 @@ from samphire.tuning.loop import (
     run_id,
 )
 from samphire.tuning.report.page import Report, TrainedPart, write_report
-from samphire.tuning.settings import TuneSettings, as_toml, make_settings, settings_record
+from samphire.tuning.settings import TuneSettings, as_toml, given_classes, settings_record
 from samphire.tuning.survey import check_labels, in_words, survey, to_learn_from
 from samphire.tuning.tensorboard import open_writer
 from samphire.tuning.trained import trained_table
@@ -91,7 +91,10 @@ class Job:
 
 def run_tuning(job: Job) -> int:
     """The whole run; what it says goes to stderr, the result to stdout."""
-    dataset, settings = _data_and_settings(job)
+    try:
+        dataset, settings = data_and_settings(job.data, job.given, job.window)
+    except AdapterError as error:
+        raise click.UsageError(str(error)) from error
     splits = _splits(job, dataset)
     sets = {name: subset(dataset, splits, name).samples for name in SPLIT_NAMES}
     train, val, test = sets.values()
@@ -230,24 +233,6 @@ def _estimated(estimate: Estimate, job: Job, settings: TuneSettings) -> str:
     )
 
 
-def _data_and_settings(job: Job) -> tuple[DataSet, TuneSettings]:
-    """The data as the task needs it; classes that it names need not be given."""
-    given = dict(job.given)
-    semantic = given.get("task", "interactive") != "interactive"
-    classes = tuple(given.get("classes", ())) if semantic else ()
-    dataset = open_data(job.data, classes=classes, window=job.window)
-    if semantic and not classes:
-        given["classes"] = list(dataset.classes)
-        if not dataset.classes:
-            raise click.UsageError(
-                f"{job.data} does not name its classes: give --classes, for example --classes polyp"
-            )
-    try:
-        return dataset, make_settings(given)
-    except AdapterError as error:
-        raise click.UsageError(str(error)) from error
-
-
 def _splits(job: Job, dataset: DataSet) -> Splits:
     """Those given, or those of this run, or new ones."""
     ours = job.folder / SPLITS
@@ -266,7 +251,9 @@ def _prepare(job: Job, splits: Splits, settings: TuneSettings) -> None:
         for name in (STATE, LOG, RESULTS, ADAPTER, LAST):
             (job.folder / name).unlink(missing_ok=True)
     save_splits(job.folder / SPLITS, splits)
-    atomic.write_bytes(job.folder / CONFIG, as_toml(settings).encode())
+    atomic.write_bytes(
+        job.folder / CONFIG, as_toml(settings, classes=given_classes(job.given)).encode()
+    )
     environment = json.dumps(_environment(), indent=2) + "\n"
     atomic.write_bytes(job.folder / ENVIRONMENT, environment.encode())
 

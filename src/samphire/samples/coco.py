@@ -67,7 +67,8 @@ def find(path: Path, classes: tuple[str, ...]) -> DataSet | None:
     found: list[_Found] = []
     for source in sources:
         found += _read_document(source, categories)
-    names = class_names([categories[each] for each in sorted(categories)], classes, str(path))
+    named = tuple(categories[each] for each in sorted(categories))
+    names = class_names(named, classes, str(path))
     labels = {known: (place + 1, names[place]) for place, known in enumerate(sorted(categories))}
     samples: dict[str, Sample] = {}
     missing, unmasked, twice = [], [], []
@@ -95,6 +96,7 @@ def find(path: Path, classes: tuple[str, ...]) -> DataSet | None:
         layout=LAYOUT,
         samples=tuple(samples[key] for key in sorted(samples)),
         classes=names,
+        named=named,
         notes=notes,
     )
 

@@ -35,7 +35,8 @@ def open_data(
     Args:
         path: a folder, or the file that lists its pictures.
         classes: names of the classes, the first for label 1. For mask files they say that numbers
-            are classes; elsewhere they replace the names found, one for one.
+            are classes; elsewhere they replace the names found, one for one (``DataSet.named``
+            still has those).
         window: which intensities of volumes become black and white; None: the percentiles 0.5 and
             99.5 of each. Refused for pictures.
 

@@ -151,7 +151,7 @@ def _labels(facts: Sequence[Facts], classes: tuple[str, ...]) -> list[Finding]:
         "masks of 0 and 255 beside masks of 0 and 1? Write all as 0 and 1"
         if values == [255]
         else "a mask saved as JPEG, a palette, or classes that are not named? Save masks as PNG "
-        "with the numbers of the classes, and name all classes"
+        "with the numbers of the classes, and name all classes (--classes)"
     )
     text = f"labels {shown} in {listed(ids)}: expected 1 to {last}; {hint}"
     return [Finding("error", "mask values", ids, text)]

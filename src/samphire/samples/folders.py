@@ -19,6 +19,7 @@ from pathlib import Path
 from samphire.errors import FileFormatError
 from samphire.samples.mask_files import read_masked
 from samphire.samples.reading import (
+    CLASSES,
     IMAGE_FOLDERS,
     by_stem,
     files_in,
@@ -36,7 +37,7 @@ LAYOUT_MIXED = "images and masks in one folder"
 MASK_FOLDERS = ("masks", "mask", "labels", "label")
 MASK_WORD = re.compile(r"(?i)^(.+)[._-](?:masks?|seg|segmentation|labels?|gt)(?:_\d+)?$")
 NUMBERS_ARE_OBJECTS = (
-    "Numbers in a mask file count its objects; where they are classes, name these (classes=)."
+    f"Numbers in a mask file count its objects; where they are classes, name these: give {CLASSES}."
 )
 
 

@@ -67,6 +67,7 @@ def find(path: Path, classes: tuple[str, ...]) -> DataSet | None:
         layout=LAYOUT,
         samples=tuple(sorted(samples, key=lambda sample: sample.id)),
         classes=names,
+        named=tuple(found),
         notes=notes,
     )
 

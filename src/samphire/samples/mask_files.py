@@ -24,7 +24,7 @@ from samphire.images.indices import read_indices
 from samphire.images.read import read_image
 from samphire.masks import Masks
 from samphire.masks.algebra import concat
-from samphire.samples.reading import labelled
+from samphire.samples.reading import CLASSES, labelled
 from samphire.samples.sample import Labelled
 
 IGNORED = 255
@@ -82,7 +82,7 @@ def _classes(values: IntArray, name: str, count: int) -> tuple[Masks, BoolArray 
         if len(found) > 1 or not set(found) <= {1, IGNORED, _top(values)}:
             raise FileFormatError(
                 f"{name} holds {_shown(found)} besides 0, and there is one class: expected one "
-                "number, 1 or 255 (numbers of objects? then leave classes= out)"
+                f"number, 1 or 255 (numbers of objects? then leave out {CLASSES})"
             )
         return _masks(values, found, [1] * len(found)), None
     known = [value for value in found if value != IGNORED or value <= count]
@@ -90,7 +90,7 @@ def _classes(values: IntArray, name: str, count: int) -> tuple[Masks, BoolArray 
         raise FileFormatError(
             f"{name} holds 0 and {IGNORED} alone, and there are {count} classes: expected numbers "
             f"from 1 to {count}, {IGNORED} for pixels that do not count (a mask of one object? "
-            "then give classes= one name, and none for the background)"
+            f"then give one name, and none for the background: {CLASSES})"
         )
     if known and known[-1] > count:
         raise FileFormatError(
@@ -138,7 +138,7 @@ def _check_no_ramp(values: IntArray, found: list[int], name: str) -> None:
             f"{name} holds {len(found)} numbers besides 0 ({_shown(found)}), {sign}: that is a "
             "mask with soft edges, not numbers of objects (threshold it at its middle and save "
             "0 and 255; numbers of 255 objects and more need 16 bits; if these are classes and "
-            f"{IGNORED} is for pixels that do not count, give classes=)"
+            f"{IGNORED} is for pixels that do not count, give {CLASSES})"
         )
 
 

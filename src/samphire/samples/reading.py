@@ -16,6 +16,8 @@ from samphire.masks import Masks
 from samphire.samples.sample import Labelled, Split
 
 SHOWN = 3
+# What a message advises: the command line and Python call it differently.
+CLASSES = "--classes (in Python classes=)"
 IMAGE_FOLDERS = ("images", "image", "imgs", "img")
 _SPLITS: dict[str, Split] = {
     **dict.fromkeys(("train", "training"), "train"),
@@ -120,8 +122,8 @@ def class_names(found: Sequence[str], given: Sequence[str], source: str) -> tupl
     if len(given) != len(found) or (set(given) == set(found) and list(given) != list(found)):
         raise FileFormatError(
             f"{source} has {counted(len(found), 'class', 'classes')} in this order: "
-            f"{', '.join(found) or 'none'}; classes= has {len(given)}: {', '.join(given)}. "
-            "Give one name for each, in its order, or leave classes= out"
+            f"{', '.join(found) or 'none'}; {CLASSES} has {len(given)}: {', '.join(given)}. "
+            "Give one name for each, in its order, or leave it out"
         )
     return tuple(given)
 

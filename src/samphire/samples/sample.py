@@ -96,6 +96,8 @@ class DataSet:
         notes: what was left out or decided, a sentence each.
         window: which intensities of volumes are black and white, as ``parse_window`` takes it;
             empty for pictures.
+        named: what the data itself calls its classes, in their order, whatever ``classes`` call
+            them; a number where it has no more than that. Empty where it says nothing.
     """
 
     name: str
@@ -104,3 +106,4 @@ class DataSet:
     classes: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     window: str = ""
+    named: tuple[str, ...] = ()

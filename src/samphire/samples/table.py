@@ -121,6 +121,7 @@ def _data_set(table: Path, name: str, rows: list[Row], classes: tuple[str, ...])
         layout=LAYOUT,
         samples=tuple(sorted(samples, key=lambda sample: sample.id)),
         classes=names,
+        named=tuple(found),
         notes=notes,
     )
 

@@ -106,6 +106,7 @@ def nifti_samples(
         layout=found.words,
         samples=tuple(sorted(samples, key=lambda sample: sample.id)),
         classes=names,
+        named=found.classes,
         notes=(
             *found.notes,
             *notes,

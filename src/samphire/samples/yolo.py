@@ -80,6 +80,7 @@ def find(path: Path, classes: tuple[str, ...]) -> DataSet | None:
         layout=LAYOUT,
         samples=tuple(sorted(samples, key=lambda sample: sample.id)),
         classes=names,
+        named=tuple(named or ()),
         notes=notes,
     )
 

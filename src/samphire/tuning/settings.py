@@ -10,8 +10,9 @@ What is left out has its default.
 """
 
 import json
+import math
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, get_args, get_type_hints
 
@@ -47,6 +48,7 @@ class TuneSettings:
         warm_up: share of all steps in which the learning rate rises.
         clip: largest norm of the gradient.
         augment: ``none``, the eight ``flips`` and turns, or ``full``: also zoom, shift and light.
+            Flips and turns teach left as right: ``none`` for classes that name a side.
         precision: of the encoder that trains and of the decoder; losses are float32.
         seed: of everything that is drawn.
     """
@@ -72,13 +74,17 @@ class TuneSettings:
         low = [f"{name}={getattr(self, name)}" for name in counts if getattr(self, name) < 1]
         low += ["corrections"] if self.corrections < 0 else []
         rates = ("learning_rate", "new_learning_rate", "clip")
-        low += [f"{name}={getattr(self, name)}" for name in rates if getattr(self, name) <= 0]
+        low += [  # NaN, too, is refused
+            f"{name}={getattr(self, name)}"
+            for name in rates
+            if not 0 < getattr(self, name) < math.inf
+        ]
         if low:
-            raise AdapterError(f"{', '.join(low)}: expected a number above 0")
-        if not (0 <= self.warm_up < 1 and self.weight_decay >= 0):
+            raise AdapterError(f"{', '.join(low)}: expected a number above 0, and finite")
+        if not (0 <= self.warm_up < 1 and 0 <= self.weight_decay < math.inf):
             raise AdapterError(
                 f"warm_up {self.warm_up}, weight_decay {self.weight_decay}: expected a share below "
-                "1, and no negative number"
+                "1, and a finite number that is not negative"
             )
         if (self.task == "interactive") == bool(self.adaptation.classes):
             raise AdapterError(
@@ -105,9 +111,16 @@ def settings_record(settings: TuneSettings) -> dict[str, Any]:
     return {**top, "method": {"name": adaptation.name, **asdict(adaptation.method)}}
 
 
-def as_toml(settings: TuneSettings) -> str:
-    """The settings as TOML; :func:`of_toml` reads it."""
+def as_toml(settings: TuneSettings, *, classes: Sequence[str] = ()) -> str:
+    """The settings as TOML; :func:`of_toml` reads it.
+
+    Args:
+        settings: of a run.
+        classes: names of the data's classes, for a task that does not learn them.
+    """
     top = settings_record(settings)
+    if not settings.semantic:
+        top["classes"] = list(classes)
     method = top.pop("method")
     lines = [f"{name} = {_toml(value)}" for name, value in top.items()]
     lines += ["", "[method]", *(f"{name} = {_toml(value)}" for name, value in method.items())]
@@ -115,15 +128,28 @@ def as_toml(settings: TuneSettings) -> str:
 
 
 def of_toml(text: str) -> dict[str, Any]:
-    """What a TOML file says, to be given to :func:`make_settings`.
+    """What a TOML file says, to be given to :func:`make_settings`; ``method`` is a table.
 
     Raises:
-        AdapterError: it is no TOML.
+        AdapterError: it is no TOML, or the method is neither a table nor a name.
     """
     try:
-        return tomllib.loads(text)
+        given = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise AdapterError(f"the settings are no TOML: {error}") from error
+    return {**given, "method": _method_table(given)} if "method" in given else given
+
+
+def given_classes(given: Mapping[str, Any]) -> tuple[str, ...]:
+    """The names of classes among settings as :func:`make_settings` takes them.
+
+    Raises:
+        AdapterError: they are no list.
+    """
+    classes = given.get("classes", [])
+    if not isinstance(classes, list):
+        raise AdapterError(f"classes {classes!r}: expected a list of names")
+    return tuple(map(str, classes))
 
 
 def make_settings(given: Mapping[str, Any]) -> TuneSettings:
@@ -131,19 +157,20 @@ def make_settings(given: Mapping[str, Any]) -> TuneSettings:
 
     Args:
         given: fields of :class:`TuneSettings` but for ``adaptation``, in its place ``classes``,
-            ``decoder`` and the table ``method`` with its ``name``.
+            ``decoder`` and the table ``method`` with its ``name``, or that name. A task that
+            learns no classes may be given those of its data, and passes them over.
 
     Raises:
         AdapterError: a name is not known, or a value is of another kind.
     """
     rest = dict(given)
-    method = dict(rest.pop("method", {}))
+    method = _method_table(given)
     name = str(method.pop("name", "decoder"))
-    classes, decoder = rest.pop("classes", []), rest.pop("decoder", True)
-    if not isinstance(classes, list) or not isinstance(decoder, bool):
-        raise AdapterError(
-            f"classes {classes!r}, decoder {decoder!r}: expected a list, a yes or no"
-        )
+    classes, decoder = given_classes(given), rest.pop("decoder", True)
+    if not isinstance(decoder, bool):
+        raise AdapterError(f"decoder {decoder!r}: expected a yes or no, true or false")
+    for key in ("method", "classes"):
+        rest.pop(key, None)
     hints = get_type_hints(TuneSettings)
     del hints["adaptation"]
     for key, value in rest.items():
@@ -153,11 +180,21 @@ def make_settings(given: Mapping[str, Any]) -> TuneSettings:
                 "the table method"
             )
         rest[key] = _checked(key, value, hints[key])
-    rest.setdefault("learning_rate", LEARNING_RATES[rest.get("task", "interactive")])
-    adaptation = Adaptation(
-        make_method(name, method), decoder=decoder, classes=tuple(map(str, classes))
-    )
+    task = rest.get("task", "interactive")
+    rest.setdefault("learning_rate", LEARNING_RATES[task])
+    learned = () if task == "interactive" else classes
+    adaptation = Adaptation(make_method(name, method), decoder=decoder, classes=learned)
     return TuneSettings(adaptation, **rest)
+
+
+def _method_table(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The method's settings with its name; a text is the name alone."""
+    method = given.get("method", {})
+    if isinstance(method, str):
+        return {"name": method}
+    if not isinstance(method, Mapping):
+        raise AdapterError(f"method {method!r}: expected a name, or a table with name and settings")
+    return dict(method)
 
 
 def _checked(key: str, value: object, kind: Any) -> object:  # noqa: ANN401 - a type, or a Literal
