@@ -2,6 +2,8 @@
 
 import csv
 import json
+from dataclasses import replace
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -17,9 +19,9 @@ from samphire.cli.__main__ import cli
 from samphire.errors import DataError, FileFormatError, OutputExistsError
 from samphire.evaluation.protocols import evaluate
 from samphire.samples import open_data
-from samphire.samples.split import make_splits
+from samphire.samples.split import make_splits, members_of
 from samphire.samples.split_file import save_splits
-from samphire.weights.adapter_file import AdapterFile
+from samphire.weights.adapter_file import AdapterFile, load_adapter
 
 pytestmark = pytest.mark.slow
 
@@ -154,6 +156,68 @@ def test_an_adapter_is_compared_with_its_base_case_by_case(
     assert words[3].split() == ["base", "adapter"]
     assert words[-1].startswith("adapter minus base, Dice: ")
     assert f"worse in {found['worse']}" in words[-1]
+
+
+def remember(path, members):
+    """Let an adapter's file say that it has seen samples."""
+    seen = [member.fingerprint for member in members]
+    replace(load_adapter(path), seen=seen).save(path)
+
+
+@pytest.mark.parametrize("options", [(), ("--splits", "other.json")], ids=["all", "other seed"])
+def test_samples_that_the_adapter_has_seen_are_counted_and_warned_of(
+    invoke, tiny_engine, tmp_path, monkeypatch, options
+):
+    monkeypatch.chdir(tmp_path)
+    data = make_data(tmp_path / "plain", split={})
+    own, other = (
+        make_splits(open_data(data), seed=seed, fractions=(0.25, 0.25, 0.5)) for seed in (0, 1)
+    )
+    save_splits(Path("own.json"), own)
+    save_splits(Path("other.json"), other)
+    adapter = save_adapter(tmp_path / "a.safetensors", tiny_engine, Decoder())
+    remember(adapter, (*own.train, *own.val))
+    measured = set(other.ids("test")) if options else set(SPLIT)
+    seen = len(measured - set(own.ids("test")))
+    assert seen
+    given = (data, "--protocol", "box", "--adapter", adapter, "--json", "--output")
+    result = invoke(*given, "out", *options)
+    assert result.return_value == 0, result.exception
+    assert (
+        f"warning: {seen} of {len(measured)} samples taught this adapter or chose its epoch"
+        in result.stderr
+    )
+    assert json.loads(result.stdout)["samples_seen"] == seen
+    assert json.loads(Path("out/summary.json").read_text())["samples_seen"] == seen
+    # what the warning advises
+    assert "--splits FILE --split test" in result.stderr
+    honest = invoke(*given, "honest", "--splits", "own.json", "--split", "test")
+    assert json.loads(honest.stdout)["samples_seen"] == 0
+    assert "taught" not in honest.stderr
+
+
+def test_a_seen_sample_is_known_by_its_bytes_wherever_it_lies(invoke, tiny_engine, tmp_path):
+    data = make_data(tmp_path / "set", split={})
+    adapter = save_adapter(tmp_path / "a.safetensors", tiny_engine, Decoder())
+    remember(adapter, members_of(open_data(data).samples[:1]))
+    (data / "split.csv").unlink()
+    for folder in ("images", "masks"):
+        (data / folder / "a.png").rename(data / folder / "renamed.png")
+    moved = data.rename(tmp_path / "moved")
+    result = invoke(moved, "--protocol", "box", "--adapter", adapter, "--json")
+    assert json.loads(result.stdout)["samples_seen"] == 1
+
+
+def test_an_adapter_that_does_not_say_what_it_has_seen_is_told_of(
+    invoke, discs, tiny_engine, tmp_path
+):
+    adapter = save_adapter(tmp_path / "a.safetensors", tiny_engine, Decoder())
+    result = invoke(discs, "--protocol", "box", "--adapter", adapter, "--json")
+    assert json.loads(result.stdout)["samples_seen"] is None
+    assert "does not say which samples it was trained on" in result.stderr
+    alone = invoke(discs, "--protocol", "box", "--json")
+    assert "samples_seen" not in json.loads(alone.stdout)
+    assert "trained on" not in alone.stderr
 
 
 def test_classes_are_measured_by_an_adapter_that_knows_them(invoke, tiny_engine, tmp_path):

@@ -119,4 +119,9 @@ def test_a_file_that_is_there_or_of_another_kind_is_refused(invoke, base, tmp_pa
     missing = CliRunner().invoke(
         cli, ["merge", "none.safetensors", "--output", "a.pth"], standalone_mode=False
     )
-    assert "no such file" in missing.exception.message
+    assert missing.exception.message == "ADAPTER: none.safetensors: no such file"
+    (tmp_path / "broken.safetensors").write_bytes(b"no adapter")
+    broken = CliRunner().invoke(
+        cli, ["merge", "broken.safetensors", "--output", "a.pth"], standalone_mode=False
+    )
+    assert broken.exception.message.startswith("ADAPTER: broken.safetensors is damaged")

@@ -101,6 +101,24 @@ def test_classes_are_written_as_python_gives_them_without_those_not_found(
     assert "polyp: not found" not in result.stderr
 
 
+def test_json_says_null_for_the_scores_that_classes_do_not_have(invoke, photo, adapters):
+    def no_json(text):
+        pytest.fail(f"{text} is not JSON")
+
+    result = invoke("predict", photo, "--adapter", adapters["classes"], "--json")
+    masks = json.loads(result.stdout, parse_constant=no_json)["masks"]
+    assert [mask["name"] for mask in masks] == ["polyp", "fold"]
+    assert {mask["predicted_iou"] for mask in masks} == {None}
+    assert {mask["stability_score"] for mask in masks} == {None}
+    options = {"segment": ["--point", "30,20"], "everything": ANY}
+    for command, given in options.items():
+        result = invoke(command, photo, *given, "--json", "--force")
+        masks = json.loads(result.stdout, parse_constant=no_json)["masks"]
+        assert masks
+        for name in ("predicted_iou", "stability_score"):
+            assert all(isinstance(mask[name], float) for mask in masks)
+
+
 def test_a_label_map_has_one_value_a_class_whatever_was_found(invoke, photo, adapters, tiny_engine):
     invoke("predict", photo, "--adapter", adapters["classes"], "--format", "label-map")
     found = np.array(Image.open("photo.labels.png"))

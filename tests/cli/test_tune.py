@@ -1,6 +1,5 @@
 """``samphire tune``: from a folder to an adapter that can be used, with tiny weights."""
 
-import hashlib
 import json
 import os
 import signal
@@ -19,7 +18,9 @@ from samphire.adapters import METHODS
 from samphire.adapters.lora import Lora
 from samphire.cli.__main__ import cli
 from samphire.cli.tune_data import data_and_settings
-from samphire.samples.split_file import load_splits
+from samphire.samples.find import open_data
+from samphire.samples.split import make_splits
+from samphire.samples.split_file import load_splits, save_splits
 from samphire.tuning.settings import make_settings, of_toml
 from samphire.weights.adapter_file import load_adapter
 
@@ -79,8 +80,6 @@ def test_a_folder_becomes_an_adapter_that_classifies(folder, config, tiny_weight
     adapter = load_adapter(run / "adapter.safetensors")
     assert adapter.adaptation.classes == ("disc", "square")
     assert adapter.data["train"] == 6
-    digest = hashlib.sha256((run / "splits.json").read_bytes()).hexdigest()
-    assert adapter.data["splits_sha256"] == digest
     assert adapter.metrics["held_out"] == results
     engine = samphire.load(tiny_weights, adapter=run / "adapter.safetensors", device="cpu")
     masks = samphire.classify(engine, folder / "images" / "0.png")
@@ -88,8 +87,37 @@ def test_a_folder_becomes_an_adapter_that_classifies(folder, config, tiny_weight
     page = (run / "report.html").read_text(encoding="utf-8")
     assert "Tuning on data" in page
     assert page.count("data:image/jpeg") >= 3
+    dropped = [each for each in results["protocols"][:2] if each["difference"] < 0]
+    assert dropped
+    assert page.count("the base did better.") == len(dropped)
     split = load_splits(run / "splits.json")
     assert len(split.ids("train")) == 6
+    seen = sorted(member.content[:16] for member in (*split.train, *split.val))
+    assert list(adapter.seen) == seen
+    assert load_adapter(run / "last.safetensors").seen == adapter.seen
+
+
+@pytest.mark.slow
+def test_evaluate_warns_of_what_a_run_learned_from_and_not_of_what_it_left_out(
+    folder, config, tiny_weights, tmp_path
+):
+    shape = cv2.imread(str(folder / "images" / "0.png")).shape[:2]
+    cv2.imwrite(str(folder / "masks" / "0.png"), np.zeros(shape, np.uint8))
+    dataset = open_data(folder)
+    empty = next(sample.id for sample in dataset.samples if "0.png" in sample.id)
+    drawn = (make_splits(dataset, seed=seed) for seed in range(20))
+    save_splits(tmp_path / "splits.json", next(s for s in drawn if empty in s.ids("train")))
+    done = tune(
+        folder, "--epochs", 1, "--config", config, "--model", tiny_weights, "--output",
+        tmp_path / "run", "--splits", tmp_path / "splits.json",
+    )  # fmt: skip
+    assert "left out, 1 without an object" in done.stderr, done.output
+    given = ["evaluate", folder, "--protocol", "box", "--model", tiny_weights]
+    given += ["--adapter", tmp_path / "run" / "adapter.safetensors"]
+    measured = CliRunner().invoke(cli, [*map(str, given)])
+    assert "warning: 6 of 8 samples taught this adapter" in measured.stderr, measured.output
+    given += ["--splits", tmp_path / "run" / "splits.json", "--split", "test"]
+    assert "warning" not in CliRunner().invoke(cli, [*map(str, given)]).stderr
 
 
 @pytest.mark.slow

@@ -19,6 +19,8 @@ from samphire.engines.torch_engine import TorchEngine
 from samphire.errors import AdapterError
 from samphire.model import variants
 from samphire.weights.adapter_file import load_adapter
+from samphire.weights.same_bytes import safetensors_bytes
+from samphire.weights.weights_file import DIGEST, content_digest
 
 
 @pytest.fixture
@@ -36,6 +38,22 @@ def test_a_file_comes_back_as_it_was_written(tiny_engine, tmp_path):
     assert all(torch.equal(read.tensors[name], value) for name, value in adapter.tensors.items())
     with safe_open(tmp_path / "a.safetensors", framework="numpy") as file:
         assert set(file.keys()) == set(adapter.tensors)
+
+
+def test_what_it_has_seen_is_kept_and_not_known_of_earlier_files(tiny_engine, tmp_path):
+    path = tmp_path / "a.safetensors"
+    adapter = replace(adapter_of(tiny_engine, Lora()), seen=("0" * 16, "f" * 16))
+    adapter.save(path)
+    read = load_adapter(path)
+    assert read.seen == adapter.seen
+    assert read.id == replace(adapter, seen=()).id
+    with safe_open(path, framework="numpy") as file:
+        notes = file.metadata()
+        arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    del notes["seen"]
+    notes[DIGEST] = content_digest({k: v for k, v in notes.items() if k != DIGEST}, arrays)
+    path.write_bytes(safetensors_bytes(arrays, notes))
+    assert load_adapter(path).seen == ()
 
 
 def test_an_engine_wears_an_adapter_and_the_base_stays(tiny_engine, photo):

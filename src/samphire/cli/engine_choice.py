@@ -63,14 +63,19 @@ def _check_window(given: tuple[float, float] | None, trained: str) -> None:
         )
 
 
-def adapter_summary(path: str) -> "AdapterSummary":
-    """What an adapter's file says it is; another file is wrong usage."""
+def adapter_summary(path: str, given: str = "--adapter") -> "AdapterSummary":
+    """What an adapter's file says it is; another file is wrong usage.
+
+    Args:
+        path: of the file.
+        given: the option or argument that named it, for the message.
+    """
     from samphire.errors import AdapterError
     from samphire.weights.adapter_notes import read_summary
 
     if not Path(path).is_file():
-        raise click.UsageError(f"--adapter: {path}: no such file")
+        raise click.UsageError(f"{given}: {path}: no such file")
     try:
         return read_summary(Path(path))
     except AdapterError as error:
-        raise click.UsageError(f"--adapter: {error}") from error
+        raise click.UsageError(f"{given}: {error}") from error

@@ -140,7 +140,9 @@ def evaluate(  # noqa: PLR0913, PLR0917 - one parameter an option
     chosen, part = _chosen(dataset, split, splits_file)
 
     from samphire.cli.evaluate_run import Job, run
+    from samphire.cli.seen_samples import count_seen, say_seen
 
+    seen = count_seen(worn, chosen.samples) if worn else None
     job = Job(
         data=chosen,
         part=part,
@@ -148,6 +150,7 @@ def evaluate(  # noqa: PLR0913, PLR0917 - one parameter an option
         model=model,
         variant=variant,
         adapter=adapter,
+        seen=seen,
         compared=compared,
         clicks=clicks,
         tolerance=tolerance,
@@ -157,6 +160,8 @@ def evaluate(  # noqa: PLR0913, PLR0917 - one parameter an option
     )
     for note in dataset.notes:
         click.echo(note, err=True)
+    if worn is not None:
+        say_seen(seen, len(chosen.samples))
     return run(job, output, print_json=as_json)
 
 

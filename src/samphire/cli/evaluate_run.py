@@ -43,6 +43,7 @@ class Job:
         model: a name or file.
         variant: of a file.
         adapter: its file.
+        seen: how many of the samples the adapter has seen; None without one, or not known.
         compared: the model without the adapter is measured, too.
         clicks: at each object.
         tolerance: of the surface Dice.
@@ -57,6 +58,7 @@ class Job:
     model: str
     variant: str | None
     adapter: Path | None
+    seen: int | None
     compared: bool
     clicks: int
     tolerance: float
@@ -147,6 +149,7 @@ def _record(
         "model": job.model,
         "engine": engine,
         "adapter": str(job.adapter) if job.adapter else None,
+        **({"samples_seen": job.seen} if job.adapter else {}),
         **asked,
         **near,
         **as_json(found),

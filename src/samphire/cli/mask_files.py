@@ -1,5 +1,6 @@
 """Masks of one image into files, for every command that makes masks: formats, overlay, records."""
 
+import math
 import os
 import sys
 from collections.abc import Iterable
@@ -91,14 +92,19 @@ def combine_files(formats: Iterable[Format], targets: Iterable[Target], folder: 
 
 
 def scores(masks: Masks, index: int) -> dict[str, Any]:
-    """What JSON tells about one mask; the box is x0, y0, x1, y1."""
+    """What JSON tells about one mask; the box is x0, y0, x1, y1, and a score may be None."""
     return {
         "prompt_index": int(masks.prompt_index[index]),
         "candidate": int(masks.candidate[index]),
-        "predicted_iou": round(float(masks.predicted_iou[index]), 6),
-        "stability_score": round(float(masks.stability[index]), 6),
+        "predicted_iou": _score(masks.predicted_iou[index]),
+        "stability_score": _score(masks.stability[index]),
         "area": int(masks.area[index]),
         "box": [int(edge) for edge in masks.boxes[index]],
         "label": int(masks.label[index]),
         "name": masks.name[index],
     }
+
+
+def _score(value: float) -> float | None:
+    """JSON has no NaN, which is what a mask has for a score that nobody gave it."""
+    return None if math.isnan(value) else round(float(value), 6)

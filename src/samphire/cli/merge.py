@@ -50,7 +50,7 @@ def merge(
     Adapters of the method adapter, and those with classes, have no place in a plain model.
     """
     # Everything that can be wrong is checked before the model is loaded.
-    adapter_summary(adapter)
+    adapter_summary(adapter, "ADAPTER")
     check_model(model)
 
     from samphire.engines.load import weights_file

@@ -28,7 +28,7 @@ def tell(outcome: Outcome, describe: Describe, *, as_json: bool, say: Say = clic
     if as_json:
         head = {"image": outcome.task.name, "status": outcome.status, "outputs": files}
         error = {"error": outcome.error} if outcome.error else {}
-        say(json.dumps(head | error | record))
+        say(json.dumps(head | error | record, allow_nan=False))
         return
     if record:
         say(f"{outcome.task.name}: {describe(record)}", err=True)

@@ -1,6 +1,5 @@
 """What ``samphire tune`` does once its arguments are checked: data -> splits -> run -> report."""
 
-import hashlib
 import json
 import platform
 import shlex
@@ -116,7 +115,8 @@ def run_tuning(job: Job) -> int:
             _say(f"  trains: {part:<32} {tensors:>4} tensors {count:>12,} parameters")
         _say(_estimated(rehearse(engine, train, val, settings), job, settings))
     cache = None if job.no_cache else Cache(cache_dir() / "tokens")
-    best = _fit(job, engine, train, val, settings, dataset.window, cache)
+    seen = _fingerprints(splits, (*train, *val))
+    best = _fit(job, engine, train, val, settings, dataset.window, seen, cache)
     if not processes.is_first():
         return 0
     _say(f"best after epoch {best.epoch}: validation score {best.score:.3f}")
@@ -197,6 +197,7 @@ def _fit(
     val: Sequence[Sample],
     settings: TuneSettings,
     window: str,
+    seen: Sequence[str],
     cache: Cache | None,
 ) -> Validation:
     """The loop, with a bar and, if wanted, with TensorBoard."""
@@ -216,6 +217,7 @@ def _fit(
             settings,
             job.folder,
             window=window,
+            seen=seen,
             cache=cache,
             on_progress=on_progress,
             on_entry=None if writer is None else writer.add,
@@ -242,6 +244,13 @@ def _splits(job: Job, dataset: DataSet) -> Splits:
     splits = load_splits(there)
     check_splits(splits, dataset)
     return splits
+
+
+def _fingerprints(splits: Splits, samples: Sequence[Sample]) -> list[str]:
+    """By which the adapter's file knows the samples again; slices of a volume share one."""
+    ids = {sample.id for sample in samples}
+    members = (*splits.train, *splits.val)
+    return sorted({member.fingerprint for member in members if member.id in ids})
 
 
 def _prepare(job: Job, splits: Splits, settings: TuneSettings) -> None:
@@ -279,9 +288,7 @@ def _finish(
 ) -> None:
     """Write the results, and into the adapter's file what it was trained on and what it can do."""
     counts = {name: len(splits.ids(name)) for name in ("train", "val", "test")}
-    digest = hashlib.sha256((job.folder / SPLITS).read_bytes()).hexdigest()
-    data = {"name": dataset.name, "layout": dataset.layout, **counts}
-    data |= {"left_out": left_out, "splits_sha256": digest}
+    data = {"name": dataset.name, "layout": dataset.layout, **counts, "left_out": left_out}
     metrics = {**(adapter.metrics or {}), "held_out": results}
     replace(adapter, data=data, metrics=metrics).save(job.folder / ADAPTER)
     text = json.dumps(results, indent=2) + "\n"

@@ -35,6 +35,11 @@ class Member:
     group: str
     content: str
 
+    @property
+    def fingerprint(self) -> str:
+        """The first 16 hex digits of the content: short, and still no two alike by chance."""
+        return self.content[:16]
+
 
 @dataclass(frozen=True)
 class Splits:
@@ -90,7 +95,7 @@ def make_splits(
     """
     _check_fractions(fractions)
     _check_ids(dataset)
-    members = _members(dataset.samples)
+    members = members_of(dataset.samples)
     said = [sample for sample in dataset.samples if sample.split is not None]
     if not said:
         places = _drawn(dataset, members, seed, fractions)
@@ -120,7 +125,7 @@ def check_splits(splits: Splits, dataset: DataSet) -> None:
     """
     _check_ids(dataset)
     known = {member.id: member for split in SPLITS for member in splits.members(split)}
-    found = {member.id: member for member in _members(dataset.samples)}
+    found = {member.id: member for member in members_of(dataset.samples)}
     both = sorted(known.keys() & found.keys())
     problems = _leaks(splits)
     for what, ids in (
@@ -164,7 +169,13 @@ def listed(names: Sequence[str], shown: int = SHOWN) -> str:
     return ", ".join(names[:shown]) + (f" and {rest} more" if rest > 0 else "")
 
 
-def _members(samples: Iterable[Sample]) -> list[Member]:
+def members_of(samples: Iterable[Sample]) -> list[Member]:
+    """What a split keeps of samples, sorted by id; each of their files is read once and hashed.
+
+    Raises:
+        FileFormatError: a sample names no files.
+        OSError: a file cannot be read.
+    """
     digests: dict[Path, bytes] = {}  # slices share their volume, pictures their annotation file
     return [
         Member(sample.id, sample.group, _content(sample, digests))

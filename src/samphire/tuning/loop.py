@@ -66,6 +66,7 @@ def fit(  # noqa: PLR0913 - what there is, what is wanted, whom to tell
     folder: Path,
     *,
     window: str = "",
+    seen: Sequence[str] = (),
     cache: Cache | None = None,
     on_progress: Callable[[Progress], None] | None = None,
     on_entry: Callable[[dict[str, Any]], None] | None = None,
@@ -84,6 +85,7 @@ def fit(  # noqa: PLR0913 - what there is, what is wanted, whom to tell
         settings: see there.
         folder: of this run.
         window: of the data, ``DataSet.window``; the adapter's file keeps it.
+        seen: fingerprints of ``train`` and ``val``; the adapter's file keeps them, too.
         cache: where the frozen part's results are kept.
         on_progress: called after each step.
         on_entry: called with each entry of the log.
@@ -135,7 +137,7 @@ def fit(  # noqa: PLR0913 - what there is, what is wanted, whom to tell
         state.epoch, state.batch = state.epoch + 1, 0
         measured = validate(engine, adapted, learner.frozen, val, settings)
         score = processes.from_first(measured.score)
-        file = adapter_file(engine, adapted, settings, measured, window=window)
+        file = adapter_file(engine, adapted, settings, measured, window=window, seen=seen)
         if not state.best_epoch or score > state.best_score:
             state.best_epoch, state.best_score = state.epoch, score
             _write(file, folder / ADAPTER)

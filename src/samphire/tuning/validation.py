@@ -92,6 +92,7 @@ def adapter_file(
     measured: Validation | None,
     *,
     window: str = "",
+    seen: Sequence[str] = (),
 ) -> AdapterFile:
     """The adapter as it is now, to be written or worn."""
     info = engine.info
@@ -102,5 +103,6 @@ def adapter_file(
         preprocessing=info.preprocessing,
         tensors=adapted.tensors(),
         window=window,
+        seen=seen,
         metrics=None if measured is None else measured.as_json(),
     )

@@ -6,7 +6,7 @@ code. ``engines/load.py`` puts it on a model.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -34,7 +34,9 @@ class AdapterFile:
         base_id: identity of the base's weights.
         preprocessing: id of the record that it was trained with.
         window: how intensities of deep pictures became 8 bits, in words; empty for the default.
-        data: what it was trained on, for people: name, counts, id of the split.
+        data: what it was trained on, for people: name and counts.
+        seen: fingerprints (``samples.split.Member``) of the samples that taught it or chose its
+            epoch; empty where they are not known.
         metrics: measures, by name.
         tensors: what was trained.
     """
@@ -46,6 +48,7 @@ class AdapterFile:
     tensors: Mapping[str, torch.Tensor]
     window: str = ""
     data: Mapping[str, Any] | None = None
+    seen: Sequence[str] = ()
     metrics: Mapping[str, Any] | None = None
 
     @property
@@ -115,6 +118,7 @@ class AdapterFile:
             **self._notes(),
             "samphire": version("samphire"),
             "data": json.dumps(self.data or {}, sort_keys=True),
+            "seen": " ".join(self.seen),
             "metrics": json.dumps(self.metrics or {}, sort_keys=True),
         }
         arrays = self._arrays()
@@ -150,6 +154,7 @@ def load_adapter(path: Path) -> AdapterFile:
             preprocessing=notes["preprocessing"],
             window=notes["window"],
             data=json.loads(notes["data"]),
+            seen=tuple(notes.get("seen", "").split()),  # earlier files do not tell
             metrics=json.loads(notes["metrics"]),
             tensors=tensors,
         )
