@@ -181,3 +181,11 @@ def test_where_there_is_no_terminal_each_epoch_is_a_line(tune, tmp_path):
         said = f"epoch {epoch} of 2: loss {loss:.3f}, validation score {score:.3f}, "
         assert line.startswith(said)
         assert float(line.removeprefix(said).removesuffix(" s")) >= 0
+
+
+@pytest.mark.slow
+def test_on_a_terminal_the_bar_tells_the_epochs_and_no_line_breaks_it(tune, monkeypatch):
+    monkeypatch.setattr("click.testing._NamedTextIOWrapper.isatty", lambda _: True, raising=False)
+    said = tune().stderr
+    assert "step/s" in said
+    assert "epoch 1 of" not in said
