@@ -163,21 +163,40 @@ def test_a_killed_run_ends_in_the_same_adapter(folder, config, tiny_weights, tmp
     assert whole.read_bytes() == cut.read_bytes()
 
 
+# The first process is slow to prepare the folder: the other must not find what was there before.
+SLOW = """
+import sys, time, torch
+torch.set_num_threads(1)
+from samphire.cli import tune_run
+from samphire.cli.__main__ import main
+prepare = tune_run._prepare
+tune_run._prepare = lambda *given: (time.sleep(1.0), prepare(*given))
+main()
+"""
+
+
 @pytest.mark.slow
 def test_torchrun_starts_two_that_write_one_run(folder, config, tiny_weights, tmp_path):
+    (tmp_path / "slow.py").write_text(SLOW, encoding="utf-8")
     given = ["tune", folder, "--epochs", 1, "--config", config, "--model", tiny_weights]
     given += ["--device", "cpu", "--output", tmp_path / "run", "--no-cache"]
-    done = subprocess.run(
-        [
-            sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2",
-            "--rdzv-backend", "c10d", "--rdzv-endpoint", "127.0.0.1:0",
-            "-m", "samphire.cli.__main__", *map(str, given),
-        ],
-        capture_output=True, text=True, check=False, env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert done.stdout.strip() == str(tmp_path / "run" / "adapter.safetensors")
-    assert done.stderr.count("held out") == 1
+
+    def torchrun(*more):
+        done = subprocess.run(
+            [
+                sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2",
+                "--rdzv-backend", "c10d", "--rdzv-endpoint", "127.0.0.1:0",
+                str(tmp_path / "slow.py"), *map(str, [*given, *more]),
+            ],
+            capture_output=True, text=True, check=False, timeout=300,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr[-2000:]
+        assert done.stdout.strip() == str(tmp_path / "run" / "adapter.safetensors")
+        assert done.stderr.count("held out") == done.stderr.count("epoch 1 of 1: ") == 1
+        return (tmp_path / "run" / "last.safetensors").read_bytes()
+
+    assert torchrun() == torchrun("--force")  # begun anew by both
 
 
 def test_settings_come_from_the_file_and_options_go_over_them(tmp_path):

@@ -13,7 +13,14 @@ from samphire.errors import FileFormatError
 from samphire.masks import Masks
 from samphire.samples import DataSet, Labelled, Sample
 from samphire.samples import split as split_module
-from samphire.samples.split import Member, Splits, check_splits, make_splits, subset
+from samphire.samples.split import (
+    Member,
+    Splits,
+    check_splits,
+    make_splits,
+    subset,
+    with_new_test,
+)
 from samphire.samples.split_file import load_splits, save_splits
 
 
@@ -159,6 +166,26 @@ def test_changed_new_and_missing_samples_are_told_by_name(tmp_path):
     assert "not in the splits: new.png" in message
     assert "have changed: 001.png;" in message
     assert "another group: 003.png" in message
+
+
+def test_a_test_file_that_changed_is_accepted_on_request_and_nothing_else(tmp_path):
+    dataset = make(tmp_path, "abcdefgh")
+    splits = make_splits(dataset)
+    files = {sample.id: sample.files[0] for sample in dataset.samples}
+    mended, trained = splits.test[0].id, splits.train[0].id
+    assert with_new_test(splits, dataset) == (splits, ())
+    files[mended].write_text("mended")
+    now, changed = with_new_test(splits, dataset)
+    assert changed == (mended,)
+    check_splits(now, dataset)
+    assert (now.train, now.val) == (splits.train, splits.val)
+    files[mended].write_bytes(files[trained].read_bytes())
+    with pytest.raises(FileFormatError, match="equal files in two splits"):
+        check_splits(with_new_test(splits, dataset)[0], dataset)
+    files[mended].write_text("mended")
+    files[trained].write_text("changed")
+    with pytest.raises(FileFormatError, match=f"have changed: {trained}"):
+        check_splits(with_new_test(splits, dataset)[0], dataset)
 
 
 @pytest.mark.parametrize(

@@ -165,6 +165,34 @@ def test_the_norm_of_the_gradient_is_logged_as_it_was_before_it_was_clipped(tiny
     assert min(norms) > 1e-2
 
 
+@pytest.mark.parametrize("precision", ["float32", "float16"])
+def test_no_step_is_taken_with_a_larger_gradient_than_the_settings_allow(precision, tiny_engine):
+    taken = {}
+    for clip in (1e-3, 1e6):
+        learner = learner_of(tiny_engine, semantic(clip=clip, precision=precision))
+
+        def look(*_, clip=clip, learner=learner):
+            found = [each.grad.flatten() for each in learner.parameters if each.grad is not None]
+            taken[clip] = float(torch.cat(found).norm())
+
+        learner.optimiser.register_step_pre_hook(look)
+        _, norm = learner.step(TRAIN[:1], epoch=0, rate=1.0)
+        assert norm > 1e-2
+    assert taken[1e-3] == pytest.approx(1e-3, rel=1e-3)
+    assert taken[1e6] == pytest.approx(norm, rel=1e-3)
+
+
+def test_progress_is_told_after_each_step_with_its_loss_and_the_newest_score(tiny_engine, tmp_path):
+    told = []
+    fit(tiny_engine, TRAIN, VAL[:1], semantic(epochs=2), tmp_path, on_progress=told.append)
+    assert [now.loss for now in told] == [entry["loss"] for entry in entries(tmp_path, "loss")]
+    assert [(now.epoch, now.step, now.steps) for now in told] == [
+        (0, 1, 4), (0, 2, 4), (1, 3, 4), (1, 4, 4)
+    ]  # fmt: skip
+    assert [math.isnan(now.score) for now in told] == [True, True, False, False]
+    assert told[2].score == told[3].score == entries(tmp_path, "score")[0]["score"]
+
+
 def test_a_model_that_wears_an_adapter_is_no_base(tiny_engine, tmp_path):
     worn = tiny_engine.wearing(adapter_of(tiny_engine, Decoder()))
     with pytest.raises(AdapterError, match="merge the other"):

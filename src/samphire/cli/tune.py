@@ -8,6 +8,7 @@ import click
 from samphire.cli.inputs import check_model
 from samphire.cli.parsing import (
     ClassNames,
+    cache_options,
     device_option,
     force_option,
     json_option,
@@ -59,10 +60,10 @@ TASKS = ("interactive", "semantic", "both")
 @click.option("--config", metavar="FILE", help="More settings, in TOML; see --print-config.")
 @click.option("--print-config", is_flag=True, help="Print all settings as TOML, and stop.")
 @click.option("--tensorboard", is_flag=True, help="Also log for TensorBoard.")
-@click.option("--no-cache", is_flag=True, help="Compute the frozen part of the encoder each time.")
 @model_option
 @variant_option
 @device_option
+@cache_options
 @force_option
 @json_option
 @offline_option
@@ -81,10 +82,11 @@ def tune(  # noqa: PLR0913, PLR0917 - one parameter an option
     config: str | None,
     print_config: bool,
     tensorboard: bool,
-    no_cache: bool,
     model: str,
     variant: str | None,
     device: str,
+    no_cache: bool,
+    max_cache: int,
     force: bool,
     as_json: bool,
     offline: bool,
@@ -124,7 +126,8 @@ def tune(  # noqa: PLR0913, PLR0917 - one parameter an option
         raise click.UsageError(f"--output {output} is a file: expected a folder for the run")
     check_model(model)
 
-    from samphire.cli.tune_run import Job, run_tuning
+    from samphire.cli.tune_job import Job
+    from samphire.cli.tune_run import run_tuning
 
     job = Job(
         data=Path(data),
@@ -137,7 +140,7 @@ def tune(  # noqa: PLR0913, PLR0917 - one parameter an option
         device=device,
         offline=offline,
         tensorboard=tensorboard,
-        no_cache=no_cache,
+        max_cache=None if no_cache else max_cache,
         force=force,
         as_json=as_json,
     )

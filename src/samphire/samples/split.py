@@ -142,6 +142,21 @@ def check_splits(splits: Splits, dataset: DataSet) -> None:
         )
 
 
+def with_new_test(splits: Splits, dataset: DataSet) -> tuple[Splits, tuple[str, ...]]:
+    """Splits whose test samples are what the data holds now.
+
+    For a test set that nothing was measured on yet, of which a file was mended. All that
+    :func:`check_splits` refuses beside changed content stays refused.
+
+    Returns:
+        the splits, and the ids of the test samples that have changed.
+    """
+    found = {member.id: member.content for member in members_of(dataset.samples)}
+    now = tuple(replace(each, content=found.get(each.id, each.content)) for each in splits.test)
+    changed = [was.id for was, each in zip(splits.test, now, strict=True) if was != each]
+    return replace(splits, test=now), tuple(changed)
+
+
 def subset(dataset: DataSet, splits: Splits, split: Split) -> DataSet:
     """The samples of one split, as a data set.
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import psutil
 import torch
 
+from samphire.cache import DEFAULT_MAX_BYTES
 from samphire.engines.torch_engine import TorchEngine
 from samphire.samples import Sample
 from samphire.tuning.augment import FLIPS
@@ -30,7 +31,8 @@ class Estimate:
     Attributes:
         seconds: of all epochs, validation included.
         step_bytes: memory that a step takes beyond the model and what is kept between steps.
-        kept_bytes: disk that the frozen part's results take; 0 where nothing is kept.
+        kept_bytes: disk that the frozen part's results would take, if there were no bound; 0 where
+            nothing is kept.
     """
 
     seconds: float
@@ -39,7 +41,12 @@ class Estimate:
 
 
 def rehearse(
-    engine: TorchEngine, train: Sequence[Sample], val: Sequence[Sample], settings: TuneSettings
+    engine: TorchEngine,
+    train: Sequence[Sample],
+    val: Sequence[Sample],
+    settings: TuneSettings,
+    *,
+    max_kept: int | None = DEFAULT_MAX_BYTES,
 ) -> Estimate:
     """Measure one picture of the training set, twice: the first time everything is slower.
 
@@ -48,6 +55,7 @@ def rehearse(
         train: as for the run.
         val: as for the run.
         settings: as for the run.
+        max_kept: the most bytes that the frozen part's results may take; None: none is kept.
     """
     adapted = settings.adaptation.apply(engine.module)
     frozen = FrozenEncoder(adapted, engine.info, cache=None)
@@ -58,23 +66,27 @@ def rehearse(
         for loss in learner.losses(sample, epoch=0):
             loss.backward()
 
-    learn()
-    step, memory = _measured(learn, engine.device)
+    # the second time much of the memory is still the process's own, so that little is seen to grow
+    _, memory = _measured(learn, engine.device)
+    step, again = _measured(learn, engine.device)
     image = sample.read().image
     encode, _ = _measured(lambda: frozen.tokens(image), engine.device)
     tokens, _ = frozen.tokens(image)
-    kept = frozen.cut != "pixels"
-    views = {"none": 1, "flips": len(FLIPS), "full": settings.epochs}[settings.augment]
-    trained = settings.epochs * len(train)
-    encoded = min(settings.epochs, views) * len(train) + len(val) if kept else 0
+    validations = len(protocols(engine, settings))
     # a validation prompt costs about what a step's forward pass does, and that a third of the step
-    validated = settings.epochs * len(val) * len(protocols(engine, settings)) / 3
-    rest = max(step - encode, 0.0) if kept else step
-    return Estimate(
-        seconds=(trained + validated) * rest + encoded * encode,
-        step_bytes=memory,
-        kept_bytes=encoded * tokens.nbytes,
-    )
+    asked = settings.epochs * (len(train) + len(val) * validations / 3)
+    used = settings.epochs * (len(train) + len(val) * validations)
+    views = {"none": 1, "flips": len(FLIPS), "full": settings.epochs}[settings.augment]
+    different = min(settings.epochs, views) * len(train) + len(val)
+    keeps = frozen.cut != "pixels" and max_kept is not None
+    kept_bytes = different * tokens.nbytes if keeps else 0
+    # what does not fit is seldom there when it is wanted again: the order of an epoch is another
+    fits = keeps and max_kept is not None and kept_bytes <= max_kept
+    if frozen.cut == "pixels":  # the whole encoder learns, so it is part of the step
+        seconds = asked * step
+    else:
+        seconds = asked * max(step - encode, 0.0) + (different if fits else used) * encode
+    return Estimate(seconds=seconds, step_bytes=max(memory, again), kept_bytes=kept_bytes)
 
 
 def _measured(work: Callable[[], object], device: torch.device) -> tuple[float, int]:

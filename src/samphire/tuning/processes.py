@@ -27,6 +27,8 @@ def start(device: str) -> str:
     if "WORLD_SIZE" not in os.environ or dist.is_initialized():
         return device
     on_gpu = device in {"auto", "cuda"} and torch.cuda.is_available()
+    if on_gpu:  # also for what is only told: two processes on one GPU hang
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     dist.init_process_group("nccl" if on_gpu else "gloo")
     return f"cuda:{os.environ['LOCAL_RANK']}" if on_gpu else device
 
@@ -34,6 +36,12 @@ def start(device: str) -> str:
 def is_first() -> bool:
     """Whether this is the one that writes files."""
     return not dist.is_initialized() or dist.get_rank() == 0
+
+
+def wait_for_all() -> None:
+    """Go on when every process has come here: what one of them wrote, all find."""
+    if dist.is_initialized():
+        dist.barrier()
 
 
 def mine(batch: Sequence[Item]) -> Sequence[Item]:

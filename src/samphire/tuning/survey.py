@@ -1,14 +1,15 @@
 """Everything read once before a run: what cannot be, what has no objects, which classes occur.
 
-A file that is broken or a class that is missing is told before hours are spent, by name. Not for
-what spoils a result without breaking a run, leaks for example (``samples/check.py``).
+A file that is broken or a class that is missing is told before hours are spent, by name, and what
+is left out is left out of the whole run. Not for what spoils a result without breaking a run, leaks
+for example (``samples/check.py``).
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from samphire.errors import DataError, SamphireError
-from samphire.evaluation.units import countable
+from samphire.evaluation.units import countable, units
 from samphire.samples import Sample
 from samphire.samples.split import listed
 from samphire.tuning.settings import TuneSettings
@@ -68,6 +69,22 @@ def to_learn_from(found: Survey, settings: TuneSettings) -> tuple[Sample, ...]:
     return tuple(sorted(kept, key=lambda sample: sample.id))
 
 
+def to_measure(samples: Sequence[Sample], found: Survey) -> tuple[Sample, ...]:
+    """The samples of a validation or test set that can be measured, in the order given.
+
+    A volume of which a slice cannot be read is left out whole: without it, it would be another. If
+    no sample has an object, there is nothing: a model that finds nothing would look best.
+
+    Args:
+        samples: of one set.
+        found: in it.
+    """
+    gone, filled = dict(found.unreadable), {sample.id for sample in found.filled}
+    whole = [unit for _, unit in units(samples) if not any(each.id in gone for each in unit)]
+    kept = {sample.id for unit in whole for sample in unit}
+    return tuple(sample for sample in samples if sample.id in kept) if kept & filled else ()
+
+
 def check_labels(found: Survey, settings: TuneSettings) -> None:
     """Refuse labels that are no class of the task.
 
@@ -84,19 +101,39 @@ def check_labels(found: Survey, settings: TuneSettings) -> None:
         )
 
 
-def in_words(name: str, found: Survey, settings: TuneSettings) -> Iterator[str]:
+def check_validation(samples: Sequence[Sample], found: Survey) -> None:
+    """Refuse a validation set on which no epoch could be measured.
+
+    Args:
+        samples: of the set.
+        found: in it.
+
+    Raises:
+        DataError: it is; the message says what to do.
+    """
+    if samples and not to_measure(samples, found):
+        raise DataError(
+            f"val: none of {len(samples)} can be measured ({_counts(found)}), so no epoch could "
+            "be chosen: mend them (samphire data check names all), or validate on others (--splits)"
+        )
+
+
+def in_words(
+    name: str, samples: Sequence[Sample], found: Survey, settings: TuneSettings
+) -> Iterator[str]:
     """What a person should know before the run begins, a sentence each.
 
     Args:
         name: of the set: ``train``, ``val`` or ``test``.
+        samples: of the set.
         found: in it.
         settings: of the run.
     """
     if found.unreadable:
-        ids = [each for each, _ in found.unreadable]
-        reason = found.unreadable[0][1]
-        yield f"{name}: left out, {len(ids)} that could not be read: {listed(ids)} ({reason})"
+        reasons = [f"{each} ({reason})" for each, reason in found.unreadable]
+        yield f"{name}: left out, {len(reasons)} that could not be read: {listed(reasons)}"
     if name != "train":
+        yield from _not_measured(name, samples, found)
         return
     if found.empty and not settings.semantic:
         ids = [sample.id for sample in found.empty]
@@ -105,3 +142,24 @@ def in_words(name: str, found: Survey, settings: TuneSettings) -> Iterator[str]:
     missing = [each for label, each in enumerate(classes, 1) if label not in found.labels]
     if missing:
         yield f"warning: no example of {', '.join(missing)} to train on, so it cannot be learned"
+
+
+def _not_measured(name: str, samples: Sequence[Sample], found: Survey) -> Iterator[str]:
+    """Of a set that is only measured: what is left out though it can be read."""
+    kept = to_measure(samples, found)
+    others = len(samples) - len(kept) - len(found.unreadable)
+    if kept and others:
+        yield f"{name}: left out, {others} more slices of the same volumes: they are measured whole"
+    if name == "test" and samples and not kept:
+        yield (
+            f"warning: test: none of {len(samples)} can be measured ({_counts(found)}), so the end "
+            "is measured on val, by which the best epoch is chosen: new images will do a little "
+            "worse"
+        )
+
+
+def _counts(found: Survey) -> str:
+    """Of a set in which nothing can be measured: why."""
+    said = f"{len(found.unreadable)} cannot be read, {len(found.empty)} have no object"
+    torn = len(found.filled)
+    return said + (f", {torn} are slices of a volume that cannot be read whole" if torn else "")
