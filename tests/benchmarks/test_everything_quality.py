@@ -1,10 +1,8 @@
 """The measurement of everything mode: what it counts, and that it goes on where it was stopped."""
 
-import importlib.util
 import json
 import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,16 +11,11 @@ from samphire.masks import Masks
 from samphire.masks.rle import encode, to_coco
 from samphire.predict.everything_settings import PRESETS
 
-SCRIPT = Path(__file__).parents[2] / "benchmarks" / "everything_quality.py"
-
 
 @pytest.fixture(scope="module")
-def quality():
+def quality(script):
     """The script, imported."""
-    spec = importlib.util.spec_from_file_location("everything_quality", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return script("everything_quality")
 
 
 def objects():

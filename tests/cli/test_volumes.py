@@ -99,7 +99,7 @@ def test_slices_without_objects_cost_no_step_and_are_told_once(tuned, tmp_path):
     steps = (tmp_path / "run" / "log.jsonl").read_text(encoding="utf-8").count("gradient_norm")
     assert steps == 3  # of 2 slices each
     adapter = load_adapter(tmp_path / "run" / "adapter.safetensors")
-    assert adapter.data["left_out"] == 6
+    assert adapter.data["left_out"] == {"train": 6, "val": 0, "test": 0}
     assert adapter.window == "percentile:0.5-99.5"
 
 
@@ -122,7 +122,7 @@ def test_a_damaged_volume_is_told_by_name_and_left_out(tuned, volumes):
     path.write_bytes(path.read_bytes()[:-200])
     done = tuned("--classes", "organ", "--task", "both")
     assert done.return_value == 0, done.exception
-    assert "train: left out, 6 that could not be read: images/b.nii.gz#0000, " in done.stderr
+    assert "train: left out, 6 that could not be read: images/b.nii.gz#0000 (b.nii" in done.stderr
     assert "(b.nii.gz cannot be read as NIfTI" in done.stderr
     assert "6 samples to train on, 6 to validate on" in done.stderr
 
