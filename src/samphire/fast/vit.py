@@ -5,8 +5,8 @@
 For float32 on a CPU, without gradients. Everything else is left to the plain encoder; a part that
 somebody put in or hooked into, to the plain module of that part, while the others stay fast.
 
-Measured on ViT-B, random weights, 1024 pixels, two cores: 5.2 s where the plain encoder takes 11.0
-(2.1 times as fast; 1.8 where the allocator is told to keep freed memory), at 81 % of the rate of
+Measured on ViT-B, random weights, 1024 pixels, two cores: 5.5 s where the plain encoder takes 15.3
+(2.8 times as fast; 1.4 where the allocator is told to keep freed memory), at 87 % of the rate of
 the best matrix product there. The largest difference is 1.2e-5 of the output's root mean square,
 the usual one 1.4e-6. A process that loads the encoder and encodes one picture peaks at 1.15 GB
 instead of 3.15, though the packed weights are a second copy, 0.35 GB; a workspace is 84 MB.
