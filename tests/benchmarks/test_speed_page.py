@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("script", ["encoder", "clicks", "start", "rewrites"])
+@pytest.mark.parametrize("script", ["encoder", "clicks", "start", "rewrites", "everything"])
 def test_the_page_shows_the_committed_tables(script):
     page = (ROOT / "docs" / "reference" / "speed.md").read_text(encoding="utf-8")
     command = [sys.executable, ROOT / "benchmarks" / f"{script}.py", "--table"]
