@@ -5,10 +5,8 @@ only wanted masks are upscaled (``upscaling.py``). Prompts are worked on a few a
 that is kept. Mask prompts, which change the image for each object, are left to the plain decoder.
 Not for training, and for the CPU only.
 
-Measured against the plain decoder with vit_t's weights on two cores, three masks a point: one
-point 2.8 to 3.1 times as fast, 16 ms, after 6 ms once an image; 64 points 6.4 times as fast, and
-3.3 times where the memory allocator keeps large blocks, 0.94 s, with 0.1 GB more memory in place
-of 1.6 GB or more. Largest deviation on a photo: 3e-4 in logits up to 54, and 3e-6 in predicted IoU;
+Speed and memory: ``docs/reference/speed.md``, "Clicks". Compiling takes some hundredths of a second,
+once a model. Largest deviation on a photo: 3e-4 in logits up to 54, and 3e-6 in predicted IoU;
 in float64 1e-12 at most. Logits of both are equally far from those that float64 gives.
 """
 

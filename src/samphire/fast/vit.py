@@ -8,8 +8,8 @@ somebody put in or hooked into, to the plain module of that part, while the othe
 Measured on ViT-B, random weights, 1024 pixels, two cores: 5.5 s where the plain encoder takes 15.3
 (2.8 times as fast; 1.4 where the allocator is told to keep freed memory), at 87 % of the rate of
 the best matrix product there. The largest difference is 1.2e-5 of the output's root mean square,
-the usual one 1.4e-6. A process that loads the encoder and encodes one picture peaks at 1.15 GB
-instead of 3.15, though the packed weights are a second copy, 0.35 GB; a workspace is 84 MB.
+the usual one 1.4e-6. A process that loads the model and encodes one picture peaks at 1.3 GB
+instead of 3.4, though the packed weights are a second copy, 0.35 GB; a workspace is 84 MB.
 """
 
 from collections.abc import Callable
