@@ -12,7 +12,6 @@ that the command line needs has that name.
 """
 
 import argparse
-import json
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,7 +19,7 @@ from typing import Any
 
 import command
 import numpy as np
-from contender import Argument, Result, Runner, serve
+from contender import Argument, Result, Runner
 from engines import engine, photo, product
 from measuring import ALLOCATORS, OUR_PATHS, Contender, measure
 from peers import best, decoder
@@ -51,12 +50,7 @@ def main() -> None:
     parser.add_argument("--embedding", type=Path, help=argparse.SUPPRESS)
     parser.set_defaults(model="vit_t")
     given = parser.parse_args()
-    if given.table:
-        print(tables(json.loads(given.results.read_text())))
-        return
-    command.check(parser, given)
-    if given.worker:
-        serve(lambda: work(given))
+    if command.answered(parser, given, tables, work):
         return
     with TemporaryDirectory() as folder:
         given.embedding = Path(folder) / "photo.embedding.safetensors"

@@ -1,9 +1,13 @@
 """The options that the benchmarks of speed share."""
 
 import argparse
+import json
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+from contender import Runner, serve
 from measuring import MOST_FOREIGN
 
 
@@ -34,12 +38,31 @@ def parser(description: str | None, results: Path, *, rounds: int) -> argparse.A
     return made
 
 
-def check(parser: argparse.ArgumentParser, given: argparse.Namespace) -> None:
-    """Stop with a message where the options do not go together."""
+def answered(
+    parser: argparse.ArgumentParser,
+    given: argparse.Namespace,
+    tables: Callable[[dict[str, Any]], str],
+    work: Callable[[argparse.Namespace], Runner] | None = None,
+) -> bool:
+    """Whether that was all: a table of committed results, or the process of a contender.
+
+    Args:
+        parser: of :func:`parser`; stops with a message where the options do not go together.
+        given: what it gave.
+        tables: results as Markdown.
+        work: what a contender does, if there are any.
+    """
+    if given.table:
+        print(tables(json.loads(given.results.read_text())))
+        return True
     if given.data is None:
         parser.error("give --data FOLDER, the sample data")
     if given.results == parser.get_default("results") and given.most_foreign > MOST_FOREIGN:
         parser.error("a trial on a busy machine is not the committed result: give --results FILE")
+    if work is not None and given.worker:
+        serve(lambda: work(given))
+        return True
+    return False
 
 
 def told(parser: argparse.ArgumentParser, given: argparse.Namespace) -> str:

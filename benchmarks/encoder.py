@@ -6,12 +6,11 @@ python benchmarks/encoder.py --table            print the committed results
 """
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
 import command
-from contender import Runner, serve
+from contender import Runner
 from engines import engine, pixels, product
 from measuring import ALLOCATORS, OUR_PATHS, Contender, measure
 from peers import encoder
@@ -31,12 +30,7 @@ def main() -> None:
     """Measure, or print what was measured, or be a contender."""
     parser = command.parser(__doc__, RESULTS, rounds=7)
     given = parser.parse_args()
-    if given.table:
-        print(tables(json.loads(given.results.read_text())))
-        return
-    command.check(parser, given)
-    if given.worker:
-        serve(lambda: work(given))
+    if command.answered(parser, given, tables, work):
         return
     models = given.model.split(",") if given.model else MODELS
     for model in models:

@@ -9,7 +9,6 @@ How good the masks of the presets are, ``everything_quality.py`` says.
 """
 
 import argparse
-import json
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -21,7 +20,7 @@ from typing import Any
 import command
 import numpy as np
 import published_run
-from contender import Runner, serve
+from contender import Runner
 from engines import PHOTO, product
 from everything_work import ours, published_steps
 from measuring import ALLOCATORS, OUR_PATHS, Contender, Worker, measure
@@ -40,12 +39,7 @@ def main() -> None:
     parser.add_argument("--same-masks", action="store_true", help="compare, on all photos")
     parser.add_argument("--preset", choices=CASES, default="default", help=argparse.SUPPRESS)
     given = parser.parse_args()
-    if given.table:
-        print(tables(json.loads(given.results.read_text())))
-        return
-    command.check(parser, given)
-    if given.worker:
-        serve(lambda: work(given))
+    if command.answered(parser, given, tables, work):
         return
     for part in same_masks(given) if given.same_masks else measured(given):
         results = write(given.results, command.told(parser, given), part)

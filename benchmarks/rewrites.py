@@ -9,14 +9,14 @@ encoder or click goes is therefore not the sum of these; that is ``encoder.py``'
 ``clicks.py``'s to say.
 """
 
-import json
+import argparse
 from collections.abc import Callable
 from typing import Any
 
 import command
 import numpy as np
 import torch
-from contender import AbsentError, Argument, Result, Runner, serve
+from contender import AbsentError, Argument, Result, Runner
 from engines import engine
 from measuring import ALLOCATORS, OUR_PATHS, THREADS, Contender, measure
 from results import REFERENCE, duration, write
@@ -44,12 +44,7 @@ def main() -> None:
     parser.add_argument("--part", choices=tuple(PARTS), help="this part alone")
     parser.set_defaults(data="no pictures are needed")
     given = parser.parse_args()
-    if given.table:
-        print(tables(json.loads(given.results.read_text())))
-        return
-    command.check(parser, given)
-    if given.worker:
-        serve(lambda: work(given.part, given.worker))
+    if command.answered(parser, given, tables, work):
         return
     for part in [given.part] if given.part else PARTS:
         contenders = [
@@ -62,8 +57,9 @@ def main() -> None:
     print(tables(results))
 
 
-def work(part: str, path: str) -> Runner:
+def work(given: argparse.Namespace) -> Runner:
     """What a contender does."""
+    part, path = given.part, given.worker
     torch.set_num_threads(THREADS)
     if part == CUT_OUT and path == "fast" and not reduce.can_compile():
         raise AbsentError("numba is not here: pip install 'samphire[fast]'")

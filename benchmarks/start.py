@@ -37,10 +37,8 @@ def main() -> None:
     parser = command.parser(__doc__, RESULTS, rounds=9)
     parser.set_defaults(model="vit_t")
     given = parser.parse_args()
-    if given.table:
-        print(table(json.loads(given.results.read_text())))
+    if command.answered(parser, given, table):
         return
-    command.check(parser, given)
     with TemporaryDirectory() as place:
         folder = Path(place)
         calls = calls_of(given, folder)

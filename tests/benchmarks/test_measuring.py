@@ -212,7 +212,7 @@ def options(script, monkeypatch, *arguments):
     monkeypatch.setattr(sys, "argv", ["encoder.py", *map(str, arguments)])
     parser = command.parser("What it does.", Path("results.json"), rounds=7)
     given = parser.parse_args()
-    command.check(parser, given)
+    assert not command.answered(parser, given, str)
     return command.told(parser, given)
 
 

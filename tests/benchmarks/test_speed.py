@@ -222,7 +222,8 @@ def test_both_sides_of_a_start_click_on_the_same_point(script):
 )
 def test_both_sides_of_a_rewrite_do_the_same_work(script, vit_t, part):
     plain, fast = (
-        script("rewrites").work(part, path).call({})["result"] for path in ("plain", "fast")
+        script("rewrites").work(argparse.Namespace(part=part, worker=path)).call({})["result"]
+        for path in ("plain", "fast")
     )
     assert plain.std() > 0
     np.testing.assert_allclose(fast, plain, atol=1e-5 * np.abs(plain).max())

@@ -5,9 +5,9 @@ only wanted masks are upscaled (``upscaling.py``). Prompts are worked on a few a
 that is kept. Mask prompts, which change the image for each object, are left to the plain decoder.
 Not for training, and for the CPU only.
 
-Speed and memory: ``docs/reference/speed.md``, "Clicks". Compiling takes some hundredths of a second,
-once a model. Largest deviation on a photo: 3e-4 in logits up to 54, and 3e-6 in predicted IoU;
-in float64 1e-12 at most. Logits of both are equally far from those that float64 gives.
+Speed and memory: ``docs/reference/speed.md``, "Clicks"; compiling takes hundredths of a second.
+Largest deviation on a photo: 3e-4 in logits up to 54, and 3e-6 in predicted IoU; in float64 1e-12
+at most. Logits of both are equally far from those that float64 gives.
 """
 
 import copy
