@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,10 +17,11 @@ from samphire.adapters import Adaptation
 from samphire.adapters.bottleneck import Bottleneck
 from samphire.adapters.partial import Decoder
 from samphire.cli.__main__ import cli
+from samphire.cli.seen_samples import fingerprints
 from samphire.errors import DataError, FileFormatError, OutputExistsError
 from samphire.evaluation.protocols import evaluate
 from samphire.samples import open_data
-from samphire.samples.split import make_splits, members_of
+from samphire.samples.split import make_splits
 from samphire.samples.split_file import save_splits
 from samphire.weights.adapter_file import AdapterFile, load_adapter
 
@@ -158,10 +160,9 @@ def test_an_adapter_is_compared_with_its_base_case_by_case(
     assert f"worse in {found['worse']}" in words[-1]
 
 
-def remember(path, members):
+def remember(path, samples):
     """Let an adapter's file say that it has seen samples."""
-    seen = [member.fingerprint for member in members]
-    replace(load_adapter(path), seen=seen).save(path)
+    replace(load_adapter(path), seen=fingerprints(samples)).save(path)
 
 
 @pytest.mark.parametrize("options", [(), ("--splits", "other.json")], ids=["all", "other seed"])
@@ -170,13 +171,12 @@ def test_samples_that_the_adapter_has_seen_are_counted_and_warned_of(
 ):
     monkeypatch.chdir(tmp_path)
     data = make_data(tmp_path / "plain", split={})
-    own, other = (
-        make_splits(open_data(data), seed=seed, fractions=(0.25, 0.25, 0.5)) for seed in (0, 1)
-    )
+    dataset = open_data(data)
+    own, other = (make_splits(dataset, seed=seed, fractions=(0.25, 0.25, 0.5)) for seed in (0, 1))
     save_splits(Path("own.json"), own)
     save_splits(Path("other.json"), other)
     adapter = save_adapter(tmp_path / "a.safetensors", tiny_engine, Decoder())
-    remember(adapter, (*own.train, *own.val))
+    remember(adapter, [each for each in dataset.samples if each.id not in own.ids("test")])
     measured = set(other.ids("test")) if options else set(SPLIT)
     seen = len(measured - set(own.ids("test")))
     assert seen
@@ -196,13 +196,14 @@ def test_samples_that_the_adapter_has_seen_are_counted_and_warned_of(
     assert "taught" not in honest.stderr
 
 
-def test_a_seen_sample_is_known_by_its_bytes_wherever_it_lies(invoke, tiny_engine, tmp_path):
+def test_a_seen_picture_is_known_by_its_bytes_wherever_it_lies(invoke, tiny_engine, tmp_path):
     data = make_data(tmp_path / "set", split={})
     adapter = save_adapter(tmp_path / "a.safetensors", tiny_engine, Decoder())
-    remember(adapter, members_of(open_data(data).samples[:1]))
+    remember(adapter, open_data(data).samples[:1])
     (data / "split.csv").unlink()
     for folder in ("images", "masks"):
         (data / folder / "a.png").rename(data / folder / "renamed.png")
+    shutil.copyfile(data / "masks" / "b.png", data / "masks" / "renamed.png")  # labelled anew
     moved = data.rename(tmp_path / "moved")
     result = invoke(moved, "--protocol", "box", "--adapter", adapter, "--json")
     assert json.loads(result.stdout)["samples_seen"] == 1

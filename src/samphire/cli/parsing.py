@@ -172,7 +172,9 @@ def cache_options(command: Command) -> Command:
     """Where embeddings are kept between runs: ``no_cache``, ``max_cache``."""
     return _with(
         command,
-        click.option("--no-cache", is_flag=True, help="Neither look up nor keep embeddings."),
+        click.option(
+            "--no-cache", is_flag=True, help="Neither look up nor keep what the encoder gives."
+        ),
         click.option(
             "--max-cache",
             type=Bytes(),
@@ -180,7 +182,7 @@ def cache_options(command: Command) -> Command:
             default="10GB",
             show_default=True,
             show_envvar=True,
-            help="The most that kept embeddings take; the least used go first.",
+            help="Room for what is kept; the least used goes first.",
         ),
     )
 

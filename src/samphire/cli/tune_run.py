@@ -13,6 +13,7 @@ import click
 
 from samphire import atomic
 from samphire.cli import tune_results
+from samphire.cli.seen_samples import fingerprints
 from samphire.cli.tune_data import data_and_settings
 from samphire.cli.tune_job import RESULTS, SPLITS, Job, splits_of
 from samphire.cli.tune_progress import costs, fit_told, measure_told, say, surveys
@@ -75,7 +76,7 @@ def run_tuning(job: Job) -> int:
         for sentence in costs(estimate, settings, job.max_cache):
             say(sentence)
     processes.wait_for_all()  # none may find what the first has yet to remove
-    seen = _fingerprints(splits, (*train, *val))
+    seen = sorted(set(fingerprints((*train, *val))))
     best = fit_told(job, engine, train, val, settings, dataset.window, seen)
     if not processes.is_first():
         return 0
@@ -133,13 +134,6 @@ def _of_use(
     used: dict[Split, tuple[Sample, ...]] = {"train": to_learn_from(found["train"], settings)}
     used |= {name: to_measure(sets[name], found[name]) for name in SPLIT_NAMES if name != "train"}
     return used, told
-
-
-def _fingerprints(splits: Splits, samples: Sequence[Sample]) -> list[str]:
-    """By which the adapter's file knows the samples again; slices of a volume share one."""
-    ids = {sample.id for sample in samples}
-    members = (*splits.train, *splits.val)
-    return sorted({member.fingerprint for member in members if member.id in ids})
 
 
 def _prepare(job: Job, splits: Splits, settings: TuneSettings) -> None:

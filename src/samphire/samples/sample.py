@@ -68,7 +68,7 @@ class Sample:
         id: unique in the data set and the same wherever the data lies: a relative path, and the
             slice if there are several.
         group: what must not be torn apart by a split: patient, volume, video, slide.
-        files: all that reading it depends on; their bytes are its identity.
+        files: all that reading it depends on, the picture first; their bytes are its identity.
         read: gives the picture and its objects; raises ``ImageError`` or ``FileFormatError`` with
             the file's name. It can be sent to another process.
         split: where the data itself says so.

@@ -35,11 +35,6 @@ class Member:
     group: str
     content: str
 
-    @property
-    def fingerprint(self) -> str:
-        """The first 16 hex digits of the content: short, and still no two alike by chance."""
-        return self.content[:16]
-
 
 @dataclass(frozen=True)
 class Splits:

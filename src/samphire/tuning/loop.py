@@ -85,7 +85,7 @@ def fit(  # noqa: PLR0913 - what there is, what is wanted, whom to tell
         settings: see there.
         folder: of this run.
         window: of the data, ``DataSet.window``; the adapter's file keeps it.
-        seen: fingerprints of ``train`` and ``val``; the adapter's file keeps them, too.
+        seen: fingerprints of the pictures in ``train`` and ``val``, for the adapter's file.
         cache: where the frozen part's results are kept.
         on_progress: called after each step.
         on_entry: called with each entry of the log.

@@ -35,8 +35,8 @@ class AdapterFile:
         preprocessing: id of the record that it was trained with.
         window: how intensities of deep pictures became 8 bits, in words; empty for the default.
         data: what it was trained on, for people: name and counts.
-        seen: fingerprints (``samples.split.Member``) of the samples that taught it or chose its
-            epoch; empty where they are not known.
+        seen: fingerprints of the pictures that taught it or chose its epoch; empty where they are
+            not known.
         metrics: measures, by name.
         tensors: what was trained.
     """
