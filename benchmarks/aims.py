@@ -164,7 +164,7 @@ def _points(figure: float) -> str:
     return f"{figure:.1f} points"
 
 
-B, T, CLICK, MANY = "encode, ViT-B", "encode, `vit_t`", "one click", "64 clicks in one call"
+B, T, CLICK = "encode, ViT-B", "encode, `vit_t`", "one click"
 MANY, ALL, QUICK = (
     "64 clicks in one call",
     "everything, 32 x 32, `vit_t`",

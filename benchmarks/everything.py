@@ -29,6 +29,7 @@ from same_masks import compare, photos, summary
 
 RESULTS = REFERENCE / "everything.json"
 CASES = ("default", "fast")  # presets
+BARE = "fast, without numba"  # as where the extra "fast" is not installed
 
 
 def main() -> None:
@@ -58,6 +59,7 @@ def measured(given: argparse.Namespace) -> Iterator[dict[str, Any]]:
                     for path in OUR_PATHS
                     for setting in ALLOCATORS
                 ),
+                one(BARE, preset, given),
                 *(one(name, preset, given, flops=flops) for name, flops in PRODUCTS.items()),
             ],
             rounds=given.rounds,
@@ -130,6 +132,9 @@ def work(given: argparse.Namespace) -> Runner:
         return product(given.worker)
     if given.worker == "published":
         return published_steps(given.model, given.points, given.data)
+    if given.worker == BARE:
+        sys.modules["numba"] = None  # type: ignore[assignment]  # Python then finds none
+        return ours(given.model, "fast", given.preset, given.points, given.data)
     return ours(given.model, given.worker, given.preset, given.points, given.data)
 
 
@@ -138,12 +143,10 @@ def tables(results: dict[str, Any]) -> str:
     cases = [results[preset] for preset in CASES if preset in results]
     parts = [table(cases)] if cases else []
     if "published" in results:
-        rows = results.get("default", {"rows": ()})["rows"]
-        whole = {
-            row["name"]: row["median_seconds"]
-            for row in rows
-            if row["allocator"] == "default" and "median_seconds" in row
-        }
+        whole: dict[str, dict[str, float]] = {setting: {} for setting in ALLOCATORS}
+        for row in results.get("default", {"rows": ()})["rows"]:
+            if "median_seconds" in row:
+                whole[row["allocator"]][row["name"]] = row["median_seconds"]
         parts.append(published_run.table(results["published"], whole))
     if "same_masks" in results:
         parts.append(summary(results["same_masks"]))

@@ -94,12 +94,12 @@ def _measured(
     }
 
 
-def table(runs: Mapping[str, Mapping[str, Any]], whole: Mapping[str, float]) -> str:
+def table(runs: Mapping[str, Mapping[str, Any]], whole: Mapping[str, Mapping[str, float]]) -> str:
     """The runs as Markdown.
 
     Args:
         runs: by the allocator's setting, from :func:`measure_steps`.
-        whole: median seconds of a whole run by our paths, with the default allocator.
+        whole: likewise, median seconds of a whole run by our paths.
     """
     lines = [
         "| the published algorithm, memory of the allocator | encode | calls of 64 points | settle "
@@ -107,7 +107,9 @@ def table(runs: Mapping[str, Mapping[str, Any]], whole: Mapping[str, float]) -> 
         "| ready | peak above it | page faults |",
         "|---|" + "---|" * 12,
     ]
-    return "\n".join(lines + [_line(name, run["steps"], whole) for name, run in runs.items()])
+    return "\n".join(
+        lines + [_line(name, run["steps"], whole.get(name, {})) for name, run in runs.items()]
+    )
 
 
 def _line(allocator: str, steps: Sequence[Mapping[str, Any]], whole: Mapping[str, float]) -> str:

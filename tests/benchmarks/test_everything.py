@@ -1,6 +1,10 @@
 """The benchmark of everything mode: the transcription, its steps, and what "the same masks" is."""
 
 import json
+import sys
+from argparse import Namespace
+from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +13,7 @@ import torch
 from samphire.compat import SamAutomaticMaskGenerator
 from samphire.compat.segment_anything.modeling.sam import from_samphire
 from samphire.masks import Masks
+from samphire.predict.reduce import can_compile
 
 SIDE = 64  # of the tiny model's input
 
@@ -139,7 +144,7 @@ def test_each_call_of_the_published_algorithm_is_a_round_with_both_paths(run, tm
     assert [list(step["seconds"]) for step in steps] == [
         ["published"], list(CONTENDERS), list(CONTENDERS), ["published"],
     ]  # fmt: skip
-    table = run.table({"default": {"steps": steps}}, {"plain": 16.0, "fast": 4.0})
+    table = run.table({"default": {"steps": steps}}, {"default": {"plain": 16.0, "fast": 4.0}})
     last = table.splitlines()[-1]
     assert "| 2 x 8.00 s | 8.00 s | 32.0 s | 2.0 | 8.0 | 2.0 | 8.0 | 0 | 300 MB | 600 MB |" in last
     assert {line.count("|") for line in table.splitlines()} == {14}
@@ -163,6 +168,18 @@ def test_a_step_without_a_quiet_round_stops_and_keeps_the_others(run, monkeypatc
     with pytest.raises(SystemExit, match="no quiet round for encode"):
         run.measure_steps(CONTENDERS, tmp_path / "run", 9, 0.05)
     assert not (tmp_path / "run" / "encode.json").exists()
+
+
+def test_the_path_without_the_extra_finds_no_numba(script, monkeypatch):
+    everything = script("everything")
+    monkeypatch.setattr(everything, "ours", lambda *arguments: arguments)
+    monkeypatch.setitem(sys.modules, "numba", Namespace(__spec__=Namespace()))
+    given = {"model": "vit_t", "preset": "default", "points": 4, "data": Path()}
+    for name, hidden in (("fast", False), (everything.BARE, True)):
+        asked = everything.work(Namespace(worker=name, **given))
+        assert asked == ("vit_t", "fast", "default", 4, Path())
+        assert (find_spec("numba") is None) == hidden
+    assert not can_compile.__wrapped__()
 
 
 def masks_columns(work, dense, points, scores):
