@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from samphire.geometry import AxisWeights, Band, Frame, Size, coverage_weights, resize_weights
 from samphire.images.preprocessing import lite_medsam, medsam, sam
 
-quick = settings(deadline=None, max_examples=60)
+quick = settings(max_examples=60)
 sides = st.integers(1, 3000)
 sizes = st.builds(Size, sides, sides)
 small_sizes = st.builds(Size, st.integers(1, 150), st.integers(1, 150))
@@ -233,7 +233,7 @@ def _covered(cells: int, cell: float, pixels: int) -> np.ndarray:
     return weights
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.builds(Size, st.integers(1, 40), st.integers(1, 40)))
 def test_coverage_is_the_overlap_of_cell_and_pixel(size):
     frame = sam(64).frame(size)

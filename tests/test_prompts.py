@@ -27,7 +27,7 @@ def _said(prompts: Prompts) -> list[tuple]:
 
 
 @given(point_lists)
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_a_flat_list_of_points_is_one_object_labelled_1(points):
     (item,) = Prompts.of(points=points).objects
     assert item.points.tolist() == [list(point) for point in points]
@@ -36,7 +36,7 @@ def test_a_flat_list_of_points_is_one_object_labelled_1(points):
 
 
 @given(st.lists(point_lists, min_size=1, max_size=4))
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_a_list_of_lists_of_points_is_one_object_each(lists):
     objects = Prompts.of(points=lists).objects
     assert [item.points.tolist() for item in objects] == [
@@ -297,7 +297,7 @@ def test_groups_tell_boxes_and_masks_apart_but_not_mask_from_previous():
     assert mixed.groups() == ((0, 5), (1,), (2, 4), (3,))
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.lists(st.integers(0, 3), max_size=8))
 def test_each_object_is_in_one_group_of_its_number_of_points(lengths):
     prompts = Prompts(

@@ -121,7 +121,7 @@ def image(draw):
 
 
 @pytest.mark.slow
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(images=st.lists(image(), min_size=1, max_size=3), most=st.sampled_from([1000, 3]))
 def test_ar_is_pycocotools(images, most):
     expected = by_pycocotools(images, most)

@@ -54,7 +54,7 @@ def test_it_is_the_plain_encoder(monkeypatch):
 
 
 @pytest.mark.slow
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(
     seed=st.integers(0, 99),
     windows=st.tuples(*[st.integers(1, 9)] * 3),

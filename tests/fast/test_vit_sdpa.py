@@ -5,7 +5,7 @@ import copy
 import pytest
 import torch
 from conftest import random_weights
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from samphire.adapters import Adaptation
@@ -38,7 +38,6 @@ def pixels(side=96, count=1):
 
 
 @pytest.mark.slow
-@settings(deadline=None)
 @given(
     side=st.integers(1, 8),
     count=st.integers(1, 2),

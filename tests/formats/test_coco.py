@@ -44,7 +44,6 @@ def opened(path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("encode", ENCODERS)
-@settings(deadline=None)
 @given(masks=any_masks())
 def test_every_column_comes_back(encode, masks, tmp_path_factory):
     path = tmp_path_factory.getbasetemp() / "masks.coco.json"
@@ -217,7 +216,7 @@ def test_a_picture_without_a_name_is_listed_and_read(tmp_path):
     assert coco.read(path).area.tolist() == [1]
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(sets=st.lists(any_masks(), max_size=4))
 def test_a_common_file_has_ids_of_its_own_and_loses_nothing(sets, tmp_path_factory):
     path = tmp_path_factory.getbasetemp() / "common.json"

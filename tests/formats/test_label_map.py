@@ -5,7 +5,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis.extra.numpy import array_shapes, arrays
 from PIL import Image
 
@@ -25,7 +25,6 @@ def disjoint(numbers):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("suffix", SUFFIXES)
-@settings(deadline=None)
 @given(numbers=arrays(np.int32, array_shapes(min_dims=2, max_dims=2, max_side=8)))
 def test_masks_that_do_not_overlap_come_back_exactly(suffix, numbers, tmp_path_factory):
     path = tmp_path_factory.getbasetemp() / f"it{suffix}"

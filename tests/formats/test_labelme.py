@@ -8,7 +8,7 @@ import logging
 import numpy as np
 import pytest
 from formats.test_masks_json import any_masks
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
@@ -67,7 +67,6 @@ def _area(document, tmp_path):
 
 
 @pytest.mark.slow
-@settings(deadline=None)
 @given(masks=any_masks())
 def test_all_but_parents_comes_back(masks, tmp_path_factory):
     alone = dataclasses.replace(masks, parent=np.full(len(masks), -1))
@@ -75,7 +74,6 @@ def test_all_but_parents_comes_back(masks, tmp_path_factory):
 
 
 @pytest.mark.slow
-@settings(deadline=None)
 @given(masks=any_masks())
 def test_labelme_draws_the_same_masks(masks):
     shapes = _document(masks)["shapes"]
@@ -163,7 +161,6 @@ def test_shapes_drawn_by_people_are_filled_with_their_outline(shape, area, tmp_p
     assert _area(_file(shape), tmp_path) == [area]
 
 
-@settings(deadline=None)
 @given(
     points=st.lists(
         st.tuples(*[st.floats(-10, 50, width=32)] * 2).map(list), min_size=3, max_size=9

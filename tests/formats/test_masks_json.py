@@ -55,7 +55,7 @@ def any_masks(draw) -> Masks:
 
 
 @pytest.mark.slow
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 @given(masks=any_masks())
 def test_every_column_comes_back_exactly(masks, tmp_path_factory):
     path = tmp_path_factory.getbasetemp() / "masks.json"
@@ -235,7 +235,7 @@ def test_json_that_is_no_file_of_masks_is_a_file_format_error(text, tmp_path):
 
 
 @pytest.mark.slow
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(data=st.data())
 def test_a_file_with_changed_bytes_is_masks_or_a_file_format_error(data, tmp_path_factory):
     path = tmp_path_factory.getbasetemp() / "damaged.json"

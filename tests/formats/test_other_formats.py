@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 from formats.test_masks_json import SA_1B_KEYS, any_masks
-from hypothesis import given, settings
+from hypothesis import given
 from pycocotools import mask as coco
 
 from samphire import load_masks, save_masks
@@ -43,7 +43,6 @@ def masks():
 
 
 @pytest.mark.slow
-@settings(deadline=None)
 @given(masks=any_masks())
 def test_npz_keeps_every_column(masks, tmp_path_factory):
     path = tmp_path_factory.getbasetemp() / "it.masks.npz"
@@ -122,7 +121,6 @@ def test_sa1b_has_its_keys_alone_and_counts_what_it_leaves_out(masks, tmp_path):
     assert sa1b.losses(nameless) == ()
 
 
-@settings(deadline=None)
 @given(masks=any_masks())
 def test_sa1b_keeps_what_it_has_a_place_for(masks, tmp_path_factory):
     path = tmp_path_factory.getbasetemp() / "any.sa1b.json"
@@ -196,7 +194,6 @@ def test_scores_have_the_digits_that_the_published_script_prints(masks, tmp_path
     assert [record["predicted_iou"] for record in records] == [0.8999999761581421, None]
 
 
-@settings(deadline=None)
 @given(masks=any_masks())
 def test_the_published_files_keep_what_they_have_a_place_for(masks, tmp_path_factory):
     kept = ("predicted_iou", "stability", "point", "crop_box")

@@ -164,7 +164,7 @@ def test_style_and_script_are_whole_and_end_where_they_should(masks):
     assert not re.search(r"innerHTML|outerHTML|insertAdjacent|document\.write|eval\(", code)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(
     words=st.lists(
         st.text(max_size=8)

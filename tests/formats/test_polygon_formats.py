@@ -19,7 +19,6 @@ from samphire.masks.regions import fill_holes
 
 
 @pytest.mark.slow
-@settings(deadline=None)
 @given(masks=any_masks())
 def test_geojson_keeps_every_column(masks, tmp_path_factory):
     path = tmp_path_factory.getbasetemp() / "it.geojson"
@@ -70,7 +69,6 @@ def test_geojson_of_others_needs_a_size_and_polygons(tmp_path):
 
 
 @pytest.mark.slow
-@settings(deadline=None)
 @given(masks=any_masks())
 def test_yolo_keeps_all_pixels_but_holes_and_the_class(masks, tmp_path_factory):
     path = tmp_path_factory.getbasetemp() / "it.txt"
@@ -108,7 +106,7 @@ def test_yolo_counts_the_scores_that_it_loses():
 
 
 @pytest.mark.slow
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(width=st.integers(1000, 20000), height=st.integers(1000, 20000), seed=st.integers(0, 99))
 def test_yolos_shares_are_fine_enough_for_large_pictures(width, height, seed, tmp_path_factory):
     rng = np.random.default_rng(seed)

@@ -132,7 +132,7 @@ JSON = st.recursive(
 
 
 @pytest.mark.slow
-@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=300, suppress_health_check=list(HealthCheck))
 @given(document=JSON)
 def test_any_json_gives_prompts_or_one_clear_error(load, document):
     try:
@@ -142,7 +142,7 @@ def test_any_json_gives_prompts_or_one_clear_error(load, document):
 
 
 @pytest.mark.slow
-@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=200, suppress_health_check=list(HealthCheck))
 @given(text=st.text(st.sampled_from('image,xy01;\n\t"{}[]: \r.-9e\0'), max_size=60))
 def test_any_text_gives_prompts_or_one_clear_error(load, text):
     for name, start in (("a.csv", "image,x,y\n"), ("a.json", ""), ("a", "")):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import supervision
 from formats.test_masks_json import any_masks
-from hypothesis import given, settings
+from hypothesis import given
 
 from samphire.errors import FileFormatError, MissingExtraError
 from samphire.formats.supervision import from_supervision, to_supervision
@@ -17,7 +17,6 @@ from samphire.masks import Masks
 pytestmark = pytest.mark.slow  # the import alone takes a second
 
 
-@settings(deadline=None)
 @given(masks=any_masks())
 def test_pixels_boxes_scores_and_classes_go_there_and_back(masks):
     masks = dataclasses.replace(masks, predicted_iou=np.linspace(0.5, 1, len(masks)))

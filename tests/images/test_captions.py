@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -74,7 +74,6 @@ def test_letters_grow_with_the_picture_and_are_never_tiny(side, size):
     assert caption.size == size
 
 
-@settings(deadline=None)
 @given(st.data())
 def test_captions_lie_inside_their_mask_and_meet_no_other(data):
     side = st.integers(0, 240)
@@ -96,7 +95,6 @@ def test_captions_lie_inside_their_mask_and_meet_no_other(data):
             assert x1 <= ox0 + 1 or ox1 <= x0 + 1 or y1 <= oy0 + 1 or oy1 <= y0 + 1
 
 
-@settings(deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 4))
 def test_the_smallest_mask_is_seen_at_each_cell(seed, factor):
     rng = np.random.default_rng(seed)

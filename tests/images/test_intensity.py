@@ -175,7 +175,7 @@ def test_a_picture_of_many_blocks_is_that_of_one(rng, monkeypatch):
     assert np.array_equal(read_image(values), whole)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(_pictures(DTYPES))
 def test_any_numbers_are_a_picture_or_refused_for_having_none(values):
     if not np.isfinite(values.astype(np.float64)).any():
@@ -185,7 +185,7 @@ def test_any_numbers_are_a_picture_or_refused_for_having_none(values):
         _grey(values)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(_pictures(DTYPES), WINDOWS)
 def test_a_brighter_value_is_never_shown_darker(values, window):
     shown = to_bytes(values, window)
@@ -195,7 +195,7 @@ def test_a_brighter_value_is_never_shown_darker(values, window):
     assert (steps[~np.isnan(ordered[1:].astype(float))] >= 0).all()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(_pictures(DTYPES), WINDOWS)
 def test_the_ends_of_a_window_are_black_and_white_and_all_beyond_them(values, window):
     shown, exact = to_bytes(values, window), values.astype(np.float64)
@@ -204,14 +204,14 @@ def test_the_ends_of_a_window_are_black_and_white_and_all_beyond_them(values, wi
     assert (shown[np.isnan(exact)] == 0).all()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(_pictures(["i2", "u2"]))
 def test_the_type_and_the_byte_order_do_not_change_an_integer_picture(values):
     for dtype in ("i4", ">i4", "i8"):
         assert np.array_equal(_grey(values), _grey(values.astype(dtype)))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(_pictures(["u2"]), WINDOWS)
 def test_a_window_equals_the_formula(values, window):
     low, high = window

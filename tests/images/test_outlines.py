@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
@@ -11,7 +11,6 @@ COORDINATE = st.floats(-100, 400, width=32)
 SIZE = Size(200, 300)
 
 
-@settings(deadline=None)
 @given(
     figure=st.sampled_from(["polygon", "rectangle", "ellipse"]),
     points=st.lists(st.tuples(COORDINATE, COORDINATE), min_size=3, max_size=12),

@@ -2,7 +2,7 @@ import io
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -18,7 +18,6 @@ def _pixels(data: bytes) -> np.ndarray:
         return np.array(picture)
 
 
-@settings(deadline=None)
 @given(height=sides, width=sides, most=sides)
 def test_no_side_is_longer_and_the_shape_stays(height, width, most):
     size = shrunk(Size(height, width), most)

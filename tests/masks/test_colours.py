@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from samphire.geometry import Size
@@ -100,7 +100,6 @@ def _near(first, second, gap: int) -> bool:
     return not empty and max(between) < gap
 
 
-@settings(deadline=None)
 @given(boxes(), st.integers(1, 20))
 def test_neighbours_are_those_with_less_than_the_gap_between(edges, gap):
     for index in range(len(edges)):
@@ -108,7 +107,6 @@ def test_neighbours_are_those_with_less_than_the_gap_between(edges, gap):
         assert neighbours(edges, index, gap).tolist() == expected
 
 
-@settings(deadline=None)
 @given(boxes(), st.integers(1, 20))
 def test_neighbours_differ_while_there_are_colours(edges, gap):
     numbers = colour_numbers(edges, gap)
@@ -120,7 +118,6 @@ def test_neighbours_differ_while_there_are_colours(edges, gap):
             assert numbers[index] not in numbers[near]
 
 
-@settings(deadline=None)
 @given(boxes(), st.randoms())
 def test_colours_do_not_depend_on_the_order_of_boxes_of_different_area(edges, random):
     areas = (edges[:, 2] - edges[:, 0]) * (edges[:, 3] - edges[:, 1])

@@ -10,7 +10,7 @@ from samphire.errors import FileFormatError, ShapeError
 from samphire.geometry import Size
 from samphire.masks import Masks, rle
 
-quick = settings(deadline=None, max_examples=80)
+quick = settings(max_examples=80)
 stacks = arrays(np.bool_, array_shapes(min_dims=3, max_dims=3, max_side=9))
 COLUMNS = [field.name for field in dataclasses.fields(Masks)]
 

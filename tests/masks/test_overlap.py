@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from pycocotools import mask as coco
@@ -35,7 +35,6 @@ def blobs(rng, count, side=60):
     return made
 
 
-@settings(deadline=None)
 @given(left=dense(st.integers(0, 4)), right=dense(st.integers(0, 4)))
 def test_intersection_is_the_dense_one(left, right):
     left = left.reshape(-1, HEIGHT, WIDTH)
@@ -46,7 +45,6 @@ def test_intersection_is_the_dense_one(left, right):
     np.testing.assert_array_equal(found, expected)
 
 
-@settings(deadline=None)
 @given(left=dense(st.integers(1, 4)), right=dense(st.integers(1, 4)))
 def test_iou_is_pycocotools(left, right):
     def encoded(masks):
@@ -67,7 +65,6 @@ def test_masks_on_images_of_different_sizes_are_refused():
         iou(Masks.from_arrays(np.ones((1, 7, 9))), Masks.from_arrays(np.ones((1, 9, 7))))
 
 
-@settings(deadline=None)
 @given(
     boxes=arrays(np.int32, st.tuples(st.integers(0, 6), st.just(4)), elements=st.integers(0, 8)),
 )

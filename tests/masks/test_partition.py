@@ -4,7 +4,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
@@ -15,7 +15,6 @@ from samphire.masks.partition import partition
 stacks = arrays(np.bool_, array_shapes(min_dims=3, max_dims=3, max_side=7))
 
 
-@settings(deadline=None)
 @given(stacks)
 def test_a_pixel_belongs_to_the_smallest_mask_that_has_it_and_of_equals_to_the_last(dense):
     found = partition(Masks.from_arrays(dense))
@@ -27,7 +26,6 @@ def test_a_pixel_belongs_to_the_smallest_mask_that_has_it_and_of_equals_to_the_l
         assert found[y, x] == smallest + 1
 
 
-@settings(deadline=None)
 @given(stacks, st.randoms())
 def test_the_order_of_masks_does_not_matter_where_their_areas_differ(dense, random):
     masks = Masks.from_arrays(dense)

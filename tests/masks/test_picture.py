@@ -90,7 +90,7 @@ def test_twenty_megapixels_become_a_small_file_one_window_at_a_time():
     assert peak < 120e6  # bool, uint8 and padded window of one mask, not of four
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.data())
 def test_a_shrunk_pixel_has_as_much_colour_as_the_mask_covers_of_it(data):
     factor = data.draw(st.integers(2, 4))

@@ -8,7 +8,7 @@ from pycocotools import mask as coco
 from samphire.errors import FileFormatError
 from samphire.masks import rle
 
-quick = settings(deadline=None, max_examples=150)
+quick = settings(max_examples=150)
 masks = arrays(np.bool_, array_shapes(min_dims=2, max_dims=2, max_side=14))
 counts = st.lists(st.integers(0, 2**32 - 1), min_size=1, max_size=12)
 

@@ -14,7 +14,7 @@ logits = arrays(
 )
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(logits, st.sampled_from([0.0, -1.5, 0.25]), st.sampled_from([0.5, 1.0]))
 def test_the_score_is_the_iou_of_the_two_cuts(values, threshold, offset):
     expected = np.zeros(values.shape[:-2], np.float32)

@@ -27,7 +27,7 @@ def _share_covered(mask: np.ndarray, frame: Frame) -> np.ndarray:
     return shares
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 99))
 def test_each_logit_is_that_of_the_share_of_its_cell_that_is_covered(height, width, seed):
     frame = sam(64).frame(Size(height, width))

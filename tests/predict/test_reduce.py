@@ -20,7 +20,7 @@ from samphire.predict.reduce import reduce_masks
 from samphire.predict.upscale import reduce_mask, upscale
 
 TIE = 1e-4  # nearer to a cut, rounding decides
-quick = settings(deadline=None, max_examples=100)
+quick = settings(max_examples=100)
 sides = st.sampled_from([1, 2, 3, 16, 63, 64, 65, 129, 200]) | st.integers(1, 130)
 frames = st.builds(
     lambda record, height, width: record.frame(Size(height, width)),

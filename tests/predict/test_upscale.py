@@ -11,7 +11,7 @@ from samphire.masks import Masks, rle
 from samphire.masks.scores import stability_score
 from samphire.predict.upscale import ReducedMask, reduce_mask, upscale
 
-quick = settings(deadline=None, max_examples=100)
+quick = settings(max_examples=100)
 sides = st.integers(1, 130)
 frames = st.builds(lambda height, width: sam(64).frame(Size(height, width)), sides, sides)
 medical_frames = st.builds(

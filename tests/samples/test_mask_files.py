@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image
@@ -179,7 +179,6 @@ def test_another_size_is_refused_with_both_files_and_sizes(tmp_path):
         read_masked(tmp_path / "image.png", (tmp_path / "mask.png",), (), ())
 
 
-@settings(deadline=None)
 @given(coarse=arrays(np.uint8, (3, 5), elements=st.integers(0, 6)))
 def test_instance_maps_come_back_number_by_number(coarse, tmp_path_factory):
     numbers = np.kron(coarse, np.ones((2, 2), np.uint8))

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image
@@ -19,7 +19,6 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.mark.parametrize("kind", ["coco", "coco-polygons", "labelme", "png", "label-map"])
-@settings(deadline=None)
 @given(blocks=arrays(np.bool_, st.tuples(st.integers(1, 3), st.just(3), st.just(4))))
 def test_masks_come_back_through_the_data_set(kind, blocks, tmp_path_factory):
     """Blocks of 3x3 pixels, which overlap but in a label map; empty ones only where it has them."""
@@ -46,7 +45,6 @@ def test_masks_come_back_through_the_data_set(kind, blocks, tmp_path_factory):
         assert read.label.tolist() == masks.label.tolist()
 
 
-@settings(deadline=None)
 @given(corners=st.lists(st.tuples(st.integers(0, 8), st.integers(0, 5)), min_size=1, max_size=4))
 def test_yolos_rings_come_back_through_the_data_set(corners, tmp_path_factory):
     dense = np.zeros((len(corners), 9, 13), bool)

@@ -10,9 +10,10 @@ projection:
   it gets, ``sum_h sum_p a_hp Wo_h v_hp + bo``, is one product with ``Wo_h v_hp`` in place of two
   projections and a product; ``bo`` rides on the first head, again because weights sum to 1.
 
-Now two linear maps follow each other wherever a token passes, into a head and out of it, so they
-are multiplied into one beforehand: a token becomes a row a head by one product. Products of weights
-are made in float64. Plain sibling: ``Attention`` in ``model/two_way_transformer.py``.
+So a token has a row for each head, and all heads go through their weights in one batched product.
+To multiply the two linear maps in a row beforehand saves a call, but eight times the weights have
+to be fetched from memory: for one click that takes longer. Plain sibling: ``Attention`` in
+``model/two_way_transformer.py``.
 """
 
 from dataclasses import dataclass
@@ -29,7 +30,7 @@ TOKENS = 7
 
 @dataclass(frozen=True, eq=False)
 class Question:
-    """The image asks tokens: all that is left of the tokens; R = P * H rows, by token, then head.
+    """The image asks tokens: all that is left of the tokens; R = H * P rows, by head, then token.
 
     Args:
         keys: (B, R, C), or (B, R, H * d) for shared queries.
@@ -52,20 +53,24 @@ class TokensAsk:
     """
 
     def __init__(self, attention: Attention) -> None:
-        heads = _heads(attention)
-        self._ask = heads.linear(heads.k.mT @ heads.q, heads.k.mT @ heads.q_bias)
-        # all heads of a token at once: (1, C, H * C)
-        merged = (heads.out @ heads.v).transpose(0, 1).flatten(1)[None]
-        shift = heads.out_bias + (heads.out @ heads.v_bias).sum(0, keepdim=True)
-        self._learn = heads.linear(merged, shift)
+        self._heads = attention.num_heads
+        self._queries = scaled(attention.q_proj, self._heads)
+        self._keys = _by_head(attention.k_proj.weight, self._heads)
+        self._values = _by_head(attention.v_proj.weight, self._heads).mT.contiguous()
+        out, bias = attention.out_proj.weight, attention.out_proj.bias
+        self._out = Linear(out, bias + out @ attention.v_proj.bias, rows=TOKENS)
 
     def ask(self, placed: torch.Tensor) -> torch.Tensor:
-        """What tokens (B, P, C) ask: (B, P * H, C), by token, then head."""
-        return self._ask(placed).view(len(placed), -1, placed.shape[2])
+        """What tokens (B, P, C) ask: (B, H * P, C), by head, then token."""
+        queries = _split(self._queries(placed), self._heads)
+        return _rows(torch.bmm(queries, self._keys), len(placed))
 
-    def learn(self, sums: torch.Tensor, tokens: int) -> torch.Tensor:
-        """Weighted sums of image tokens (B, P * H, C) -> what P tokens learn (B, P, C)."""
-        return self._learn(sums.view(len(sums), tokens, -1))
+    def learn(self, sums: torch.Tensor) -> torch.Tensor:
+        """Weighted sums of image tokens (B, H * P, C) -> what tokens learn (B, P, C)."""
+        count, channels = len(sums), sums.shape[2]
+        by_head = sums.view(count, self._heads, -1, channels).transpose(0, 1).flatten(1, 2)
+        values = torch.bmm(by_head, self._values)  # (H, B * P, d)
+        return self._out(values.transpose(0, 1).flatten(1)).view(count, -1, channels)
 
 
 class ImageAsks:
@@ -77,75 +82,46 @@ class ImageAsks:
     """
 
     def __init__(self, attention: Attention, *, shared: bool) -> None:
-        heads = _heads(attention)
         self._heads = attention.num_heads
+        self._keys = scaled(attention.k_proj, self._heads)
+        self._values = Linear(attention.v_proj.weight, attention.v_proj.bias, rows=TOKENS)
+        weight, bias = attention.q_proj.weight, attention.q_proj.bias
         if shared:  # a row a head, zero in the channels of the others
-            self._keys = heads.linear(_apart(heads.k), _apart(heads.k_bias))
-            self._shift = None
-        else:
-            self._keys = heads.linear(heads.q.mT @ heads.k, heads.q.mT @ heads.k_bias)
-            asked = heads.q_bias.mT
-            self._shift = heads.linear(asked @ heads.k, asked @ heads.k_bias)
-        shift = heads.out @ heads.v_bias
-        shift[0] += heads.out_bias  # weights of a head sum to 1: once is enough
-        self._values = heads.linear(heads.out @ heads.v, shift)
+            weight = torch.eye(len(weight), dtype=weight.dtype)
+        self._queries = _by_head(weight, self._heads)
+        self._shift = None if shared else _by_head(bias[:, None], self._heads)
+        self._out = _by_head(attention.out_proj.weight.mT, self._heads)
+        # weights of a head sum to 1: once is enough
+        self._bias = attention.out_proj.bias.new_zeros(self._heads, 1, self._out.shape[2])
+        self._bias[0] = attention.out_proj.bias.detach()
 
     def __call__(self, placed: torch.Tensor, tokens: torch.Tensor) -> Question:
         """Tokens with and without their positions, (B, P, C) each."""
-        values = self._values(tokens).view(len(tokens), -1, tokens.shape[2])
-        keys = self._keys(placed).view(*values.shape[:2], -1)
-        shift = None if self._shift is None else self._shift(placed).view(*values.shape[:2], 1)
-        return Question(keys, shift, values, self._heads)
+        count = len(tokens)
+        keys = _split(self._keys(placed), self._heads)
+        values = torch.baddbmm(self._bias, _split(self._values(tokens), self._heads), self._out)
+        shift = None if self._shift is None else _rows(keys @ self._shift, count)
+        return Question(
+            _rows(keys @ self._queries, count), shift, _rows(values, count), self._heads
+        )
 
 
-@dataclass(frozen=True, eq=False)
-class _Heads:
-    """Weights of an attention by head, float64; keys divided by the root of d.
-
-    Args:
-        q: (H, d, C), as ``k`` and ``v``.
-        q_bias: (H, d, 1), as ``k_bias`` and ``v_bias``.
-        out: (H, C, d).
-        out_bias: (C, 1).
-        dtype: of the attention.
-    """
-
-    q: torch.Tensor
-    q_bias: torch.Tensor
-    k: torch.Tensor
-    k_bias: torch.Tensor
-    v: torch.Tensor
-    v_bias: torch.Tensor
-    out: torch.Tensor
-    out_bias: torch.Tensor
-    dtype: torch.dtype
-
-    def linear(self, weight: torch.Tensor, bias: torch.Tensor) -> Linear:
-        """A map whose rows are stacked by head: (H, rows, in) and (H, rows, 1)."""
-        stacked, shift = weight.flatten(0, 1).to(self.dtype), bias.flatten().to(self.dtype)
-        return Linear(stacked, shift, rows=TOKENS)
+def scaled(part: nn.Linear, heads: int) -> Linear:
+    """A token's projection to H * d channels, divided by the root of d."""
+    scale = (part.out_features // heads) ** -0.5
+    return Linear(part.weight * scale, part.bias * scale, rows=TOKENS)
 
 
-def _heads(attention: Attention) -> _Heads:
-    heads = attention.num_heads
-
-    def rows(part: nn.Linear, scale: float = 1.0) -> tuple[torch.Tensor, torch.Tensor]:
-        weight, bias = part.weight.detach().double(), part.bias.detach().double()
-        by_head = weight.unflatten(0, (heads, -1)), bias.view(heads, -1, 1)
-        return by_head[0] * scale, by_head[1] * scale
-
-    q, q_bias = rows(attention.q_proj)
-    k, k_bias = rows(attention.k_proj, (attention.k_proj.out_features // heads) ** -0.5)
-    v, v_bias = rows(attention.v_proj)
-    out = attention.out_proj.weight.detach().double().unflatten(1, (heads, -1)).transpose(0, 1)
-    out_bias = attention.out_proj.bias.detach().double()[:, None]
-    dtype = attention.q_proj.weight.dtype
-    return _Heads(q, q_bias, k, k_bias, v, v_bias, out, out_bias, dtype)
+def _by_head(weight: torch.Tensor, heads: int) -> torch.Tensor:
+    """(H * d, n) -> (H, d, n), a copy."""
+    return weight.detach().reshape(heads, -1, weight.shape[1]).clone()
 
 
-def _apart(x: torch.Tensor) -> torch.Tensor:
-    """Each head's rows at their place among those of all heads: (H, d, ...) -> (H, H * d, ...)."""
-    heads, inside, others = x.shape
-    apart = x.new_zeros(heads, heads, inside, others)
-    apart[range(heads), range(heads)] = x
-    return apart.flatten(1, 2)
+def _split(x: torch.Tensor, heads: int) -> torch.Tensor:
+    """(B, P, H * d) -> (H, B * P, d)."""
+    return x.reshape(-1, heads, x.shape[2] // heads).transpose(0, 1)
+
+
+def _rows(x: torch.Tensor, count: int) -> torch.Tensor:
+    """(H, B * P, n) -> (B, H * P, n), by head, then token."""
+    return x.view(len(x), count, -1, x.shape[2]).transpose(0, 1).flatten(1, 2)

@@ -16,7 +16,7 @@ from typing import cast
 import torch
 from torch import nn
 
-from samphire.fast.folded_attention import TOKENS, ImageAsks, Question, TokensAsk
+from samphire.fast.folded_attention import TOKENS, ImageAsks, Question, TokensAsk, scaled
 from samphire.fast.packed import Linear
 from samphire.fast.workspace import Workspace
 from samphire.model.two_way_transformer import (
@@ -100,7 +100,7 @@ class TwoWay:
             tokens (B, W, C) and image (B, N, C).
         """
         queries = self._layers[0].attend(tokens, tokens)
-        gathered = self._ask_shared(queries + tokens, shared)
+        gathered = self._ask_shared(queries + tokens, shared, space)
         following = [*self._layers[1:], None]
         for layer, ask, after in zip(self._layers, self._asks, following, strict=True):
             queries = layer.learn(queries, gathered)
@@ -111,7 +111,7 @@ class TwoWay:
                 queries = after.attend(queries, tokens)
             rows = ask.ask(queries + tokens)
             image, sums = _pass(shared, question, layer.norm4, rows, space, last=after is None)
-            gathered = ask.learn(sums, tokens.shape[1])
+            gathered = ask.learn(sums)
         return self._norm(queries + gathered), image
 
 
@@ -158,9 +158,10 @@ class _SelfAttention:
 
     def __init__(self, attention: Attention) -> None:
         self._heads = attention.num_heads
-        self._queries, self._keys, self._values, self._out = (
+        self._queries = scaled(attention.q_proj, self._heads)
+        self._keys, self._values, self._out = (
             _packed(part, TOKENS)
-            for part in (attention.q_proj, attention.k_proj, attention.v_proj, attention.out_proj)
+            for part in (attention.k_proj, attention.v_proj, attention.out_proj)
         )
 
     def __call__(self, placed: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
@@ -169,7 +170,7 @@ class _SelfAttention:
             projected.unflatten(2, (self._heads, -1)).transpose(1, 2)  # (B, H, P, d)
             for projected in (self._queries(placed), self._keys(placed), self._values(tokens))
         )
-        shares = (queries * queries.shape[3] ** -0.5 @ keys.mT).softmax(3)
+        shares = (queries @ keys.mT).softmax(3)
         return self._out((shares @ values).transpose(1, 2).flatten(2))
 
 
@@ -182,7 +183,7 @@ class _AskShared:
 
     def __init__(self, attention: Attention) -> None:
         self._heads = attention.num_heads
-        self._queries = _packed(attention.q_proj, TOKENS)
+        self._queries = scaled(attention.q_proj, self._heads)
         self._keys = _packed(attention.k_proj, IMAGE_TOKENS)
         self._values = _packed(attention.v_proj, IMAGE_TOKENS)
         self._out = _packed(attention.out_proj, TOKENS)
@@ -193,11 +194,13 @@ class _AskShared:
         """Image with and without its position, (N, C) each -> keys and values (H, N, d)."""
         return self._by_head(self._keys(placed)), self._by_head(self._values(features))
 
-    def __call__(self, placed: torch.Tensor, shared: Shared) -> torch.Tensor:
+    def __call__(self, placed: torch.Tensor, shared: Shared, space: Workspace) -> torch.Tensor:
         """Tokens (B, P, C) -> what they learn (B, P, C)."""
         queries = self._by_head(self._queries(placed).flatten(0, 1))
-        scores = torch.bmm(queries * queries.shape[2] ** -0.5, shared.keys.mT)  # (H, B * P, N)
-        gathered = torch.bmm(scores.softmax(2), shared.values)  # (H, B * P, d)
+        scores = space.buffer("scores", *queries.shape[:2], shared.keys.shape[1])
+        torch.bmm(queries, shared.keys.mT, out=scores)  # (H, B * P, N)
+        torch.softmax(scores, 2, out=scores)
+        gathered = torch.bmm(scores, shared.values)  # (H, B * P, d)
         return self._out(gathered.transpose(0, 1).flatten(1)).view(placed.shape)
 
     def _by_head(self, x: torch.Tensor) -> torch.Tensor:
@@ -261,8 +264,8 @@ def _pass(
         else:
             torch.baddbmm(question.shift, keys, placed.mT, out=scores)
             before = torch.sub(placed, position, out=changed)
-        by_token = scores.view(batch, -1, question.heads * n)
-        torch.softmax(by_token, 1, out=by_token)
+        by_head = scores.view(batch, question.heads, -1, n)
+        torch.softmax(by_head, 2, out=by_head)
         torch.baddbmm(before, scores.mT, values, out=changed)
         renewed = norm(changed)
         torch.add(renewed, position, out=placed)
