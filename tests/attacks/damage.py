@@ -18,7 +18,7 @@ _ODD_NUMBERS = st.sampled_from([0, 1, 2**15, 2**16 - 1, 2**24, 2**31 - 1, 2**31,
 
 
 def attack(examples: int) -> settings:
-    """Settings of a test that tries so many; no deadline, the machine may be busy."""
+    """Settings of a test that tries so many."""
     return settings(max_examples=examples * BUDGET, derandomize=BUDGET == 1)
 
 

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import torch
 from conftest import random_weights
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
@@ -68,7 +68,6 @@ def close(found, expected, within):
 
 
 @pytest.mark.slow
-@settings(deadline=None)  # the first call tries the packed operators
 @given(
     side=st.integers(4, 9),
     tokens=st.integers(0, 6),

@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 import torch
 from conftest import random_weights
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
@@ -49,7 +49,6 @@ def check(encoder: ImageEncoderViT, picture: torch.Tensor, plain: tuple[str, ...
     assert_same(fast(picture), encoder(picture))
 
 
-@settings(deadline=None)  # the first call packs for the first time
 @given(
     heads=st.integers(1, 3),
     width=st.sampled_from([8, 12, 16]),

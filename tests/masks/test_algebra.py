@@ -5,7 +5,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from pycocotools import mask as coco
@@ -14,7 +14,6 @@ from samphire.geometry import Size
 from samphire.masks import Masks, rle
 from samphire.masks.algebra import concat, difference, intersection, union, union_all
 
-quick = settings(deadline=None)
 HEIGHT, WIDTH = 5, 6
 COLUMNS = [field.name for field in dataclasses.fields(Masks)]
 OPERATIONS = {
@@ -47,7 +46,6 @@ def family(rng):
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
-@quick
 @given(data=st.data())
 def test_each_operation_is_the_dense_one_in_tight_boxes(operation, data):
     left = data.draw(stacks(st.integers(0, 4)))
@@ -60,7 +58,6 @@ def test_each_operation_is_the_dense_one_in_tight_boxes(operation, data):
     assert all(map(np.array_equal, made.runs, expected.runs))
 
 
-@quick
 @given(stacks(st.integers(1, 5)))
 def test_one_mask_of_all_is_that_of_pycocotools(dense):
     encoded = [coco.encode(np.asfortranarray(mask.astype(np.uint8))) for mask in dense]
@@ -86,7 +83,6 @@ def test_the_columns_of_the_left_stay_and_edited_is_set(family, operation):
     assert made.name == family.name
 
 
-@quick
 @given(stacks(st.just(2)), st.data())
 def test_runs_of_length_zero_change_no_combination(dense, data):
     runs = list(rle.encode(dense[0]))

@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from pycocotools import mask as coco
@@ -18,7 +18,6 @@ from samphire.masks import Masks, rle
 from samphire.masks.contours import Polygon, from_polygons, polygons, simplified
 from samphire.masks.regions import fill_holes
 
-quick = settings(deadline=None)
 dense_masks = arrays(np.bool_, array_shapes(min_dims=2, max_dims=2, max_side=12))
 quarters = st.integers(-12, 44).map(lambda quarter: quarter / 4)
 rings = st.lists(st.tuples(quarters, quarters), min_size=3, max_size=7).map(np.array)
@@ -59,7 +58,6 @@ def _exactly_inside(rings, x, y):
     return inside
 
 
-@quick
 @given(dense_masks)
 @example(np.eye(3) > 0)
 @example(np.eye(3)[::-1] > 0)
@@ -71,7 +69,6 @@ def test_a_mask_comes_back_from_its_polygons(dense):
     assert back.equal(masks)
 
 
-@quick
 @given(dense_masks)
 @example(np.eye(3)[::-1] > 0)
 @example(NESTED)
@@ -85,7 +82,6 @@ def test_each_polygon_is_one_part_in_order_of_appearance(dense):
         assert np.array_equal(_painted(Size(*dense.shape), polygon), labels == label)
 
 
-@quick
 @given(dense_masks)
 def test_there_is_a_hole_for_each_part_of_the_background_but_the_outside(dense):
     background, count = ndimage.label(np.pad(~dense, 1, constant_values=True))
@@ -96,7 +92,6 @@ def test_there_is_a_hole_for_each_part_of_the_background_but_the_outside(dense):
     assert sorted(-_signed_area(hole) for hole in found) == sorted(areas)
 
 
-@quick
 @given(dense_masks)
 def test_rings_follow_pixel_edges_turn_at_each_vertex_and_enclose_the_area(dense):
     found = _polygons(dense)
@@ -113,7 +108,6 @@ def test_rings_follow_pixel_edges_turn_at_each_vertex_and_enclose_the_area(dense
     assert total == dense.sum()
 
 
-@quick
 @given(dense_masks)
 def test_outer_rings_give_pycocotools_the_same_mask_where_there_are_no_holes(dense):
     masks = fill_holes(Masks.from_arrays([dense]), dense.size)
@@ -123,7 +117,6 @@ def test_outer_rings_give_pycocotools_the_same_mask_where_there_are_no_holes(den
         assert merged == rle.to_coco(masks.image_runs(0))
 
 
-@quick
 @given(dense_masks, st.data())
 def test_runs_of_length_zero_change_no_polygon(dense, data):
     masks = Masks.from_arrays([dense])
@@ -152,7 +145,6 @@ def test_an_empty_mask_has_no_polygons_and_no_polygons_give_an_empty_mask():
     assert len(from_polygons(Size(3, 4), [])) == 0
 
 
-@quick
 @given(st.lists(rings, min_size=1, max_size=3))
 def test_a_pixel_is_on_where_its_centre_is_inside_whatever_the_rings(given_rings):
     painted = _painted(SIZE, Polygon(given_rings[0], tuple(given_rings[1:])))
@@ -162,14 +154,12 @@ def test_a_pixel_is_on_where_its_centre_is_inside_whatever_the_rings(given_rings
         assert inside is None or painted[y, x] == inside, (x, y)
 
 
-@quick
 @given(rings, rings)
 def test_polygons_of_one_mask_are_united(left, right):
     apart = _painted(SIZE, Polygon(left)), _painted(SIZE, Polygon(right))
     assert np.array_equal(_painted(SIZE, Polygon(left), Polygon(right)), apart[0] | apart[1])
 
 
-@quick
 @given(arrays(np.float64, 2, elements=st.floats(0.5, 6.5)))
 def test_polygons_that_share_edges_share_no_pixel_and_leave_none_out(centre):
     corners = np.array([[0, 0], [8, 0], [8, 7], [0, 7]])
@@ -206,7 +196,6 @@ def test_polygons_are_equal_by_all_their_rings_and_cannot_be_changed():
     assert not any(ring.flags.writeable for ring in polygon.rings)
 
 
-@quick
 @given(dense_masks, st.sampled_from([0, 0.5, 1, 2.5]))
 def test_a_simpler_ring_keeps_some_vertices_and_moves_little(dense, tolerance):
     for polygon in _polygons(dense):

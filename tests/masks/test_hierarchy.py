@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -12,7 +12,6 @@ from samphire.geometry import Size
 from samphire.masks import Masks
 from samphire.masks.hierarchy import hierarchy, levels
 
-quick = settings(deadline=None)
 stacks = arrays(np.bool_, st.tuples(st.integers(1, 7), st.just(2), st.just(3)))
 
 
@@ -32,14 +31,12 @@ def _parents(dense, share):
     return found
 
 
-@quick
 @given(stacks, st.sampled_from([0.25, 0.5, 0.75, 1.0]))
 def test_the_parent_is_the_smallest_larger_mask_that_holds_the_share(dense, share):
     found = hierarchy(Masks.from_arrays(dense), containment=share)
     assert found.parent.tolist() == _parents(dense, share)
 
 
-@quick
 @given(stacks)
 def test_levels_are_the_lengths_of_the_chains(dense):
     masks = hierarchy(Masks.from_arrays(dense), containment=0.5)

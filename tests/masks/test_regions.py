@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from scipy import ndimage
@@ -12,7 +12,6 @@ from scipy import ndimage
 from samphire.masks import Masks
 from samphire.masks.regions import drop_islands, fill_holes, without_small_regions
 
-quick = settings(deadline=None)
 stacks = arrays(np.bool_, array_shapes(min_dims=3, max_dims=3, max_side=11))
 areas = st.integers(0, 8)
 NEIGHBOURS = {4: ndimage.generate_binary_structure(2, 1), 8: np.ones((3, 3))}
@@ -28,7 +27,6 @@ def _reaches_the_border(mask):
     return mask[0].any() or mask[-1].any() or mask[:, 0].any() or mask[:, -1].any()
 
 
-@quick
 @given(stacks, areas)
 def test_small_holes_that_do_not_reach_the_border_are_filled(dense, max_area):
     expected = dense.copy()
@@ -41,7 +39,6 @@ def test_small_holes_that_do_not_reach_the_border_are_filled(dense, max_area):
     assert found.edited.tolist() == (expected != dense).any(axis=(1, 2)).tolist()
 
 
-@quick
 @given(stacks, areas)
 def test_small_islands_go_and_the_largest_part_stays(dense, max_area):
     found = drop_islands(Masks.from_arrays(dense), max_area)
@@ -56,7 +53,6 @@ def test_small_islands_go_and_the_largest_part_stays(dense, max_area):
     assert found.edited.tolist() == (found.to_array() != dense).any(axis=(1, 2)).tolist()
 
 
-@quick
 @given(stacks, areas)
 def test_boxes_are_tight_after_both(dense, max_area):
     cleaned = drop_islands(fill_holes(Masks.from_arrays(dense), max_area), max_area)
@@ -65,7 +61,6 @@ def test_boxes_are_tight_after_both(dense, max_area):
     assert all(map(np.array_equal, cleaned.runs, tight.runs))
 
 
-@quick
 @given(stacks, areas, st.booleans())
 def test_the_defaults_are_the_published_ways(dense, max_area, holes):
     mask = dense[0]

@@ -5,7 +5,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
@@ -13,7 +13,6 @@ from samphire.geometry import Size
 from samphire.masks import Masks
 from samphire.masks.resize import resize
 
-quick = settings(deadline=None)
 stacks = arrays(np.bool_, array_shapes(min_dims=3, max_dims=3, max_side=9))
 sides = st.integers(1, 20)
 
@@ -22,7 +21,6 @@ def _read(length, new):
     return np.floor((np.arange(new) + 0.5) * length / new).astype(int)
 
 
-@quick
 @given(stacks, sides, sides)
 def test_each_pixel_is_the_old_one_under_its_centre_in_tight_boxes(dense, height, width):
     rows, columns = _read(dense.shape[1], height), _read(dense.shape[2], width)
@@ -34,7 +32,6 @@ def test_each_pixel_is_the_old_one_under_its_centre_in_tight_boxes(dense, height
     assert all(map(np.array_equal, made.runs, expected.runs))
 
 
-@quick
 @given(stacks, st.integers(1, 4), st.integers(1, 4))
 def test_enlarging_by_whole_numbers_repeats_pixels_and_back_is_the_identity(dense, tall, wide):
     masks = Masks.from_arrays(dense)

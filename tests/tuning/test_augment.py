@@ -4,13 +4,12 @@ import dataclasses
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from samphire.errors import ShapeError
 from samphire.tuning.augment import FLIPS, IDENTITY, SCALES, View, augment, draw_view
 
-quick = settings(deadline=None)
 sides = st.integers(8, 60)
 views = st.builds(
     View,
@@ -64,7 +63,6 @@ def test_the_eight_flips_differ_and_the_first_changes_nothing():
     assert FLIPS[0] == IDENTITY
 
 
-@quick
 @given(sides, sides, st.sampled_from(FLIPS), st.integers(0, 99))
 def test_a_flip_and_its_inverse_give_all_back(height, width, view, seed):
     image = _picture(height, width, seed)
@@ -102,7 +100,6 @@ def test_a_tight_box_stays_tight_under_flips(view):
     assert tuple(made.boxes[0]) == expected
 
 
-@quick
 @given(sides, sides, views, st.data())
 def test_a_point_inside_its_mask_stays_inside(height, width, view, draw):
     centre = draw.draw(st.tuples(st.integers(0, width - 1), st.integers(0, height - 1)))
@@ -118,7 +115,6 @@ def test_a_point_inside_its_mask_stays_inside(height, width, view, draw):
     assert made.masks[0, y[seen], x[seen]].all()
 
 
-@quick
 @given(views)
 def test_a_disc_keeps_its_area_and_its_centre_moves_with_it(view):
     view = dataclasses.replace(view, shift=(view.shift[0] / 4, view.shift[1] / 4))
@@ -129,7 +125,6 @@ def test_a_disc_keeps_its_area_and_its_centre_moves_with_it(view):
     np.testing.assert_allclose((columns.mean(), rows.mean()), made.points[0], rtol=0, atol=0.5)
 
 
-@quick
 @given(views)
 def test_the_box_of_a_disc_moves_with_it(view):
     disc = _disc(160, 200, 92, 84, 22)
@@ -140,7 +135,6 @@ def test_the_box_of_a_disc_moves_with_it(view):
     np.testing.assert_allclose(made.boxes[0], tight, rtol=0, atol=2)
 
 
-@quick
 @given(sides, sides, views)
 def test_labels_are_moved_not_mixed(height, width, view):
     classes = np.random.default_rng(1).integers(0, 4, (height, width))
@@ -150,7 +144,6 @@ def test_labels_are_moved_not_mixed(height, width, view):
     assert np.array_equal(made.masks.sum(axis=0), made.valid.astype(int))
 
 
-@quick
 @given(sides, sides, views)
 def test_what_lies_outside_is_black_and_not_valid(height, width, view):
     white = np.full((height, width, 3), 255, np.uint8)
@@ -177,7 +170,6 @@ def test_a_shift_is_a_share_of_the_turned_picture():
     assert made.points.tolist() == [[2, 5]]
 
 
-@quick
 @given(views, st.integers(3, 37), st.integers(3, 57))
 def test_the_image_moves_with_its_labels(view, y, x):
     # a ramp is linear, so bilinear interpolation gives at each place the place it came from
