@@ -22,6 +22,7 @@ from samphire.model.sam import Sam
 from samphire.model.two_way_transformer import Attention as DecoderAttention
 
 TARGETS = ("q", "k", "v", "proj", "mlp", "decoder")
+WHOLE = "all"  # the part that is every row of a projection
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ class Lora:
         return Plan(modules)
 
     def _whole(self, linear: nn.Linear) -> "LoraLinear":
-        return self._wrapper(linear, {"all": torch.arange(linear.out_features)})
+        return self._wrapper(linear, {WHOLE: torch.arange(linear.out_features)})
 
     def _wrapper(self, linear: nn.Linear, rows: Mapping[str, torch.Tensor]) -> "LoraLinear":
         return LoraLinear(linear.in_features, rows, rank=self.rank, scale=self.scale)
@@ -93,9 +94,9 @@ class LowRank(nn.Module):
         self.b = nn.Parameter(torch.zeros(outputs, rank))
         nn.init.kaiming_uniform_(self.a, a=math.sqrt(5))
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(..., inputs) -> (..., outputs)."""
-        return x @ self.a.T @ self.b.T
+    def forward(self, x: torch.Tensor, scale: float) -> torch.Tensor:
+        """``scale B A x``: (..., inputs) -> (..., outputs)."""
+        return x @ self.a.T @ (scale * self.b).T
 
     def product(self) -> torch.Tensor:
         """``B A``, (outputs, inputs) float64."""
@@ -136,8 +137,10 @@ class LoraLinear(nn.Module):
         """(..., inputs) -> (..., outputs of the projection)."""
         y: torch.Tensor = self.base(x)
         for part, update in self.updates.items():
-            delta = (self.scale * update(x)).to(y.dtype)
-            y = y.index_add(y.ndim - 1, self.rows(part), delta)
+            delta = update(x, self.scale).to(y.dtype)
+            rows = self.rows(part)
+            # all rows: a plain sum, whose gradient is not copied
+            y = y + delta if part == WHOLE else y.index_add(y.ndim - 1, rows, delta)
         return y
 
     @torch.no_grad()
