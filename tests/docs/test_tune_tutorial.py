@@ -102,7 +102,7 @@ def test_the_how_to_gives_the_wide_lora_that_classes_were_measured_with():
     page = (DOCS / "how-to" / "tune.md").read_text(encoding="utf-8")
     (body,) = re.findall(r'^```text title="wide.toml"\n(.*?)^```', page, re.M | re.S)
     assert make_settings(of_toml(body)).adaptation.method == Lora(
-        rank=16, alpha=16.0, targets=("q", "v", "proj", "mlp"), blocks="last:2"
+        rank=16, alpha=16.0, targets=("q", "v", "proj", "mlp"), blocks="last:4"
     )
 
 
