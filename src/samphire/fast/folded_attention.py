@@ -11,8 +11,8 @@ projection:
   projections and a product; ``bo`` rides on the first head, again because weights sum to 1.
 
 So a token has a row for each head, and all heads go through their weights in one batched product.
-To multiply the two linear maps in a row beforehand saves a call, but eight times the weights have
-to be fetched from memory: for one click that takes longer. Plain sibling: ``Attention`` in
+(The two linear maps in a row could be multiplied beforehand. That saves a call, and eight times the
+weights have to be fetched from memory, which takes longer.) Plain sibling: ``Attention`` in
 ``model/two_way_transformer.py``.
 """
 
