@@ -1,6 +1,6 @@
 """How good everything mode's masks are, and what its settings cost: AR@1000 on real objects.
 
-    python benchmarks/everything_quality.py             measure (an hour on two cores), resumable
+    python benchmarks/everything_quality.py             measure (ten minutes), resumable
     python benchmarks/everything_quality.py --table     print the committed results
 
 Nine test images of the sample data: 70 objects and a crowd. Settings take turns image by image, so
