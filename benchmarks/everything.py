@@ -132,10 +132,11 @@ def work(given: argparse.Namespace) -> Runner:
         return product(given.worker)
     if given.worker == "published":
         return published_steps(given.model, given.points, given.data)
-    if given.worker == BARE:
+    path = given.worker
+    if path == BARE:
         sys.modules["numba"] = None  # type: ignore[assignment]  # Python then finds none
-        return ours(given.model, "fast", given.preset, given.points, given.data)
-    return ours(given.model, given.worker, given.preset, given.points, given.data)
+        path = "fast"
+    return ours(given.model, path, given.preset, given.points, given.data)
 
 
 def tables(results: dict[str, Any]) -> str:

@@ -7,6 +7,9 @@ import time
 import tracemalloc
 import warnings
 import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
@@ -284,13 +287,30 @@ def test_a_pipe_is_refused_and_not_waited_for(tmp_path):
         read_image(tmp_path / "pipe.png")
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root reads every file")
-def test_a_file_that_must_not_be_read_is_refused_by_name(picture, tmp_path):
-    path = tmp_path / "secret.png"
-    path.write_bytes(_bytes(picture))
-    path.chmod(0)
-    with pytest.raises(ImageError, match=r"secret\.png cannot be read: .*Permission denied"):
-        read_image(path)
+@contextlib.contextmanager
+def _no_root() -> Iterator[None]:
+    """Root reads every file: be nobody for a while."""
+    user = os.geteuid()
+    os.seteuid(user or 65534)
+    try:
+        yield
+    finally:
+        os.seteuid(user)
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="no users of this kind here")
+def test_a_file_that_must_not_be_read_is_refused_by_name(picture):
+    with TemporaryDirectory() as folder:  # pytest's own is closed to nobody
+        Path(folder).chmod(0o755)
+        path = Path(folder) / "secret.png"
+        path.write_bytes(_bytes(picture))
+        read_image(path)  # imports what it needs
+        path.chmod(0)
+        refused = pytest.raises(
+            ImageError, match=r"secret\.png cannot be read: .*Permission denied"
+        )
+        with refused, _no_root():
+            read_image(path)
 
 
 def test_too_many_pixels_are_refused_by_the_header_before_anything_is_decoded(tmp_path):

@@ -138,9 +138,8 @@ class LoraLinear(nn.Module):
         y: torch.Tensor = self.base(x)
         for part, update in self.updates.items():
             delta = update(x, self.scale).to(y.dtype)
-            rows = self.rows(part)
-            # all rows: a plain sum, whose gradient is not copied
-            y = y + delta if part == WHOLE else y.index_add(y.ndim - 1, rows, delta)
+            # of all rows it is a plain sum, whose gradient is not copied
+            y = y + delta if part == WHOLE else y.index_add(-1, self.rows(part), delta)
         return y
 
     @torch.no_grad()

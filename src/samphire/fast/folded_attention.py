@@ -62,7 +62,7 @@ class TokensAsk:
 
     def ask(self, placed: torch.Tensor) -> torch.Tensor:
         """What tokens (B, P, C) ask: (B, H * P, C), by head, then token."""
-        queries = _split(self._queries(placed), self._heads)
+        queries = split(self._queries(placed), self._heads)
         return _rows(torch.bmm(queries, self._keys), len(placed))
 
     def learn(self, sums: torch.Tensor) -> torch.Tensor:
@@ -98,8 +98,8 @@ class ImageAsks:
     def __call__(self, placed: torch.Tensor, tokens: torch.Tensor) -> Question:
         """Tokens with and without their positions, (B, P, C) each."""
         count = len(tokens)
-        keys = _split(self._keys(placed), self._heads)
-        values = torch.baddbmm(self._bias, _split(self._values(tokens), self._heads), self._out)
+        keys = split(self._keys(placed), self._heads)
+        values = torch.baddbmm(self._bias, split(self._values(tokens), self._heads), self._out)
         shift = None if self._shift is None else _rows(keys @ self._shift, count)
         return Question(
             _rows(keys @ self._queries, count), shift, _rows(values, count), self._heads
@@ -117,9 +117,9 @@ def _by_head(weight: torch.Tensor, heads: int) -> torch.Tensor:
     return weight.detach().reshape(heads, -1, weight.shape[1]).clone()
 
 
-def _split(x: torch.Tensor, heads: int) -> torch.Tensor:
-    """(B, P, H * d) -> (H, B * P, d)."""
-    return x.reshape(-1, heads, x.shape[2] // heads).transpose(0, 1)
+def split(x: torch.Tensor, heads: int) -> torch.Tensor:
+    """Tokens by head: (B, P, H * d) or (P, H * d) -> (H, B * P, d), a view of contiguous ones."""
+    return x.reshape(-1, heads, x.shape[-1] // heads).transpose(0, 1)
 
 
 def _rows(x: torch.Tensor, count: int) -> torch.Tensor:

@@ -16,7 +16,7 @@ from typing import cast
 import torch
 from torch import nn
 
-from samphire.fast.folded_attention import TOKENS, ImageAsks, Question, TokensAsk, scaled
+from samphire.fast.folded_attention import TOKENS, ImageAsks, Question, TokensAsk, scaled, split
 from samphire.fast.packed import Linear
 from samphire.fast.workspace import Workspace
 from samphire.model.two_way_transformer import (
@@ -192,21 +192,17 @@ class _AskShared:
         self, placed: torch.Tensor, features: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Image with and without its position, (N, C) each -> keys and values (H, N, d)."""
-        return self._by_head(self._keys(placed)), self._by_head(self._values(features))
+        keys, values = self._keys(placed), self._values(features)
+        return split(keys, self._heads).contiguous(), split(values, self._heads).contiguous()
 
     def __call__(self, placed: torch.Tensor, shared: Shared, space: Workspace) -> torch.Tensor:
         """Tokens (B, P, C) -> what they learn (B, P, C)."""
-        queries = self._by_head(self._queries(placed).flatten(0, 1))
+        queries = split(self._queries(placed), self._heads)
         scores = space.buffer("scores", *queries.shape[:2], shared.keys.shape[1])
         torch.bmm(queries, shared.keys.mT, out=scores)  # (H, B * P, N)
         torch.softmax(scores, 2, out=scores)
         gathered = torch.bmm(scores, shared.values)  # (H, B * P, d)
         return self._out(gathered.transpose(0, 1).flatten(1)).view(placed.shape)
-
-    def _by_head(self, x: torch.Tensor) -> torch.Tensor:
-        """(N, H * d) -> (H, N, d), contiguous."""
-        headed: torch.Tensor = x.unflatten(1, (self._heads, -1))
-        return headed.transpose(0, 1).contiguous()
 
 
 def _packed(linear: nn.Linear, rows: int) -> Linear:
